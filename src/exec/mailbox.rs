@@ -1,0 +1,98 @@
+//! Replies from many workers to one loop, with at most one wake-up per loop turn.
+
+use crate::session::{ConnId, Signal};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What reaches a loop from other threads.
+#[derive(Debug)]
+pub enum Delivery<R> {
+    /// The answer to one request.
+    Reply {
+        /// Whose it is.
+        conn: ConnId,
+        /// What to send.
+        reply: R,
+    },
+    /// The state behind the topics of this signal changed.
+    Changed(Signal),
+}
+
+/// The loop's end.
+pub struct Mailbox<R> {
+    deliveries: Receiver<Delivery<R>>,
+    bell: Arc<Bell>,
+}
+
+/// A worker's end; cheap to clone.
+pub struct Outbox<R> {
+    deliveries: Sender<Delivery<R>>,
+    bell: Arc<Bell>,
+}
+
+struct Bell {
+    rung: AtomicBool,
+    ring: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Makes both ends. `ring` wakes the loop; it costs a system call, so it runs once per turn.
+///
+/// The channel is unbounded, yet what is in it is not: a reply holds a ticket, tickets are bounded
+/// by connections times pipeline depth, and a signal is posted again only after it was taken.
+pub fn mailbox<R>(ring: impl Fn() + Send + Sync + 'static) -> (Mailbox<R>, Outbox<R>) {
+    let (sender, receiver) = unbounded();
+    let bell = Arc::new(Bell { rung: AtomicBool::new(false), ring: Box::new(ring) });
+    let outbox = Outbox { deliveries: sender, bell: Arc::clone(&bell) };
+    (Mailbox { deliveries: receiver, bell }, outbox)
+}
+
+impl<R> Mailbox<R> {
+    /// Takes what has arrived. Silences the bell first: a reply posted while we drain rings again
+    /// and at worst costs one empty turn; the other order could lose it.
+    pub fn drain(&self) -> impl Iterator<Item = Delivery<R>> {
+        self.bell.rung.swap(false, Ordering::AcqRel);
+        self.deliveries.try_iter()
+    }
+}
+
+impl<R> Outbox<R> {
+    /// Posts. Does nothing when the loop is gone: there is nobody left to answer.
+    pub fn post(&self, delivery: Delivery<R>) {
+        if self.deliveries.send(delivery).is_err() {
+            return;
+        }
+        if !self.bell.rung.swap(true, Ordering::AcqRel) {
+            (self.bell.ring)();
+        }
+    }
+}
+
+impl<R> Clone for Outbox<R> {
+    fn clone(&self) -> Self {
+        Self { deliveries: self.deliveries.clone(), bell: Arc::clone(&self.bell) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn rings_once_until_drained() {
+        let rings = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&rings);
+        let (mailbox, outbox) = mailbox(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        let conn = ConnId { slot: 0, generation: 0 };
+        for reply in 0..3 {
+            outbox.post(Delivery::Reply { conn, reply });
+        }
+        assert_eq!(rings.load(Ordering::Relaxed), 1);
+        assert_eq!(mailbox.drain().count(), 3);
+        outbox.post(Delivery::Reply { conn, reply: 3 });
+        assert_eq!(rings.load(Ordering::Relaxed), 2);
+    }
+}

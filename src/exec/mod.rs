@@ -1,0 +1,13 @@
+//! Work that may block: bounded queues into worker threads, replies and signals back to the loops.
+
+mod batch_worker;
+mod executor;
+mod mailbox;
+mod notifier;
+mod published;
+
+pub use batch_worker::{Answer, BatchWorker, Job};
+pub use executor::{Queue, Worker, spawn};
+pub use mailbox::{Delivery, Mailbox, Outbox, mailbox};
+pub use notifier::Notifier;
+pub use published::Published;

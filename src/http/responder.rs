@@ -1,0 +1,94 @@
+//! The right to answer one request, once.
+
+use super::response::{Response, Status};
+use crate::exec::{Delivery, Outbox};
+use crate::session::{ConnId, Topic};
+use std::sync::Arc;
+
+/// The place of one request in its connection's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(pub(super) u64);
+
+/// The reply of a worker: which request of the connection, and what to send.
+#[derive(Debug)]
+pub struct HttpReply {
+    pub(super) ticket: Ticket,
+    pub(super) response: Response,
+}
+
+/// A handler's decision. `Later` cannot be built without giving the responder away.
+pub struct Answer(pub(super) Decision);
+
+pub(super) enum Decision {
+    Now(Response),
+    Later,
+    Stream { topic: Arc<dyn Topic>, last_event: Option<u64> },
+}
+
+impl Answer {
+    /// Answers on the loop thread, without a thread hop.
+    pub fn now(response: Response) -> Self {
+        Self(Decision::Now(response))
+    }
+
+    /// Turns the connection into a stream of server-sent events that follows `topic`. The current
+    /// event comes first, unless `last_event` says that the client has it.
+    pub fn stream(topic: Arc<dyn Topic>, last_event: Option<u64>) -> Self {
+        Self(Decision::Stream { topic, last_event })
+    }
+}
+
+/// An offer to answer later; costs nothing unless taken.
+pub struct Deferral<'a> {
+    conn: ConnId,
+    ticket: Ticket,
+    outbox: &'a Outbox<HttpReply>,
+}
+
+impl<'a> Deferral<'a> {
+    pub(super) fn new(conn: ConnId, ticket: Ticket, outbox: &'a Outbox<HttpReply>) -> Self {
+        Self { conn, ticket, outbox }
+    }
+
+    /// Gives the responder to `submit`, which passes it to a worker.
+    pub fn later(self, submit: impl FnOnce(Responder)) -> Answer {
+        submit(self.responder());
+        Answer(Decision::Later)
+    }
+
+    fn responder(&self) -> Responder {
+        Responder { conn: self.conn, ticket: self.ticket, outbox: Some(self.outbox.clone()) }
+    }
+}
+
+/// Answers one request from any thread. Dropped unanswered (a worker failed, a queue was closed),
+/// it answers 500: a client never hangs because of our bug.
+pub struct Responder {
+    conn: ConnId,
+    ticket: Ticket,
+    /// `None` once answered.
+    outbox: Option<Outbox<HttpReply>>,
+}
+
+impl Responder {
+    /// Answers; consumes the right to do so.
+    pub fn send(mut self, response: Response) {
+        self.post(response);
+    }
+
+    fn post(&mut self, response: Response) {
+        if let Some(outbox) = self.outbox.take() {
+            let reply = HttpReply { ticket: self.ticket, response };
+            outbox.post(Delivery::Reply { conn: self.conn, reply });
+        }
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if self.outbox.is_some() {
+            tracing::error!("a request was dropped unanswered; it gets 500");
+            self.post(Response::error(Status::INTERNAL_ERROR, "internal error"));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Fanfare: gift boards, counters, red packets and a trading room for live events, in one process.
+//!
+//! Read in this order: [`limits`], [`session`] (the seam), [`http`] and [`tlv`] (protocols without
+//! sockets), [`exec`] (work that may block), [`net`] (the only user of mio), then a domain:
+//! [`gift`]. `app` puts them together.
+//!
+//! Invariants that are absences, and so cannot be seen by reading one file:
+//! - nothing under `session`, `http` or `tlv` touches a socket, a thread or a clock;
+//! - a loop thread never waits: no disk, no `recv`, no lock held longer than one look-up;
+//! - no request crosses threads: it is decoded on the loop, and only a domain's command leaves;
+//! - nothing knows `app`.
+
+pub mod exec;
+pub mod http;
+pub mod limits;
+pub mod session;
+pub mod store;
