@@ -1,0 +1,195 @@
+//! The real binary on free ports with a folder of its own, ended by its process id.
+
+use crate::client::Client;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use tempfile::TempDir;
+
+/// How a server is to be started.
+pub struct Start {
+    command: Command,
+    folder: Option<TempDir>,
+    data: PathBuf,
+}
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    /// Kept open, so that the server's log never meets a closed pipe; kept unread on purpose.
+    _stdout: BufReader<ChildStdout>,
+    pub http: SocketAddr,
+    pub tlv: SocketAddr,
+    pub admin: SocketAddr,
+    folder: Option<TempDir>,
+    data: PathBuf,
+}
+
+impl Start {
+    /// With a fresh folder.
+    pub fn fresh() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        Self { folder: Some(folder), ..Self::on(&data) }
+    }
+
+    /// On a folder that the test owns.
+    pub fn on(data: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+        command.arg("serve").args(["--listen", "127.0.0.1:0"]).arg("--data").arg(data);
+        command.env("FANFARE__TLV__LISTEN", "127.0.0.1:0");
+        command.env("FANFARE__ADMIN__LISTEN", "127.0.0.1:0");
+        command.env("FANFARE__LOOPS", "2");
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        Self { command, folder: None, data: data.to_owned() }
+    }
+
+    /// Sets `key` (such as `http.max_body`) through the environment.
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        let name = format!("FANFARE__{}", key.to_uppercase().replace('.', "__"));
+        self.command.env(name, value);
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// Runs `program` with the server's command line behind `args`, such as a limit-setting shell.
+    pub fn under(mut self, program: &str, args: &[&str]) -> Self {
+        let mut wrapped = Command::new(program);
+        wrapped.args(args).arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                wrapped.env(name, value);
+            }
+        }
+        wrapped.stdin(Stdio::null()).stdout(Stdio::piped());
+        self.command = wrapped;
+        self
+    }
+
+    /// Waits until the server says that it is ready.
+    #[track_caller]
+    pub fn run(mut self) -> Server {
+        let mut child = self.command.spawn().expect("the binary starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let ready = loop {
+            let mut line = String::new();
+            let read = stdout.read_line(&mut line).expect("readable output");
+            assert!(read > 0, "the server ended before it was ready: {:?}", child.wait());
+            if line.starts_with("fanfare ready ") {
+                break line;
+            }
+        };
+        let address = |name: &str| -> SocketAddr {
+            let field = ready.split_whitespace().find_map(|field| field.strip_prefix(name));
+            field.unwrap_or_else(|| panic!("{name} in {ready:?}")).parse().expect("an address")
+        };
+        Server {
+            http: address("http="),
+            tlv: address("tlv="),
+            admin: address("admin="),
+            child,
+            _stdout: stdout,
+            folder: self.folder,
+            data: self.data,
+        }
+    }
+
+    /// Runs a server that is expected to end by itself; returns its status and standard error.
+    pub fn run_to_end(mut self) -> (ExitStatus, String) {
+        let output = self.command.stderr(Stdio::piped()).output().expect("the binary starts");
+        (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+impl Server {
+    /// A server with the defaults of the tests.
+    #[track_caller]
+    pub fn start() -> Self {
+        Start::fresh().run()
+    }
+
+    /// A connection to the public listener.
+    pub fn client(&self) -> Client {
+        Client::connect(self.http)
+    }
+
+    /// A connection to the operator listener.
+    pub fn operator(&self) -> Client {
+        Client::connect(self.admin)
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// `kill -9`; returns the folder, so that the next server can start on it.
+    pub fn kill(mut self) -> Folder {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("a child of ours");
+        self.into_folder()
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status().expect("kill runs");
+        assert!(status.success(), "the server still runs");
+    }
+
+    /// SIGTERM, then waits for the end.
+    #[track_caller]
+    pub fn stop(mut self) -> Folder {
+        self.signal("TERM");
+        let status = self.child.wait().expect("a child of ours");
+        assert!(status.success(), "a graceful end exits with 0, not {status}");
+        self.into_folder()
+    }
+
+    /// Waits for the end after a signal.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("a child of ours")
+    }
+
+    fn into_folder(mut self) -> Folder {
+        Folder { data: self.data.clone(), _folder: self.folder.take() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Harmless when it has ended: std remembers that it was waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A data folder that outlives its server.
+pub struct Folder {
+    pub data: PathBuf,
+    _folder: Option<TempDir>,
+}
+
+impl Folder {
+    /// Prepares the next server on the same data.
+    pub fn start(&self) -> Start {
+        Start::on(&self.data)
+    }
+}

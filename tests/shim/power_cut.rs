@@ -1,0 +1,157 @@
+//! A preload library that makes a power cut testable: it keeps a second copy of a folder that holds
+//! only what was synced. Built by the tests with `rustc --crate-type cdylib`; no dependencies.
+//!
+//! `kill -9` alone proves nothing about fsync: the kernel still writes what the process left in the
+//! page cache. A test kills the server and then continues from the second copy.
+//!
+//! Environment:
+//! - `SHIM_LIVE`: the folder to watch (no trailing slash).
+//! - `SHIM_DURABLE`: where the copy goes: `data/<inode>` is a file's synced content, `names/<name>`
+//!   holds the inode that the name durably refers to.
+//! - `SHIM_FAULT`: a file, read at every sync: `fail` makes it return EIO, `slow <ms>` delays it.
+
+use std::ffi::{CStr, OsStr, c_char, c_int, c_long};
+use std::fs::{self, File, Metadata};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+#[cfg(target_arch = "x86_64")]
+const SYS_FSYNC: c_long = 74;
+#[cfg(target_arch = "x86_64")]
+const SYS_FDATASYNC: c_long = 75;
+#[cfg(target_arch = "aarch64")]
+const SYS_FSYNC: c_long = 82;
+#[cfg(target_arch = "aarch64")]
+const SYS_FDATASYNC: c_long = 83;
+const EIO: c_int = 5;
+
+unsafe extern "C" {
+    fn syscall(number: c_long, ...) -> c_long;
+    fn getenv(name: *const c_char) -> *const c_char;
+    fn __errno_location() -> *mut c_int;
+}
+
+/// One sync at a time, so that the copy never holds half of another thread's sync.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Replaces libc's `fsync`.
+#[unsafe(no_mangle)]
+pub extern "C" fn fsync(fd: c_int) -> c_int {
+    sync(fd, SYS_FSYNC)
+}
+
+/// Replaces libc's `fdatasync`.
+#[unsafe(no_mangle)]
+pub extern "C" fn fdatasync(fd: c_int) -> c_int {
+    sync(fd, SYS_FDATASYNC)
+}
+
+fn sync(fd: c_int, number: c_long) -> c_int {
+    let Some(path) = watched(fd) else { return real(fd, number) };
+    match fault() {
+        Fault::None => (),
+        Fault::Slow(delay) => std::thread::sleep(delay),
+        Fault::Fail => {
+            // SAFETY: errno is a thread-local of libc.
+            unsafe { *__errno_location() = EIO };
+            return -1;
+        }
+    }
+    // The content as it is now becomes durable; the real sync would only slow the test down.
+    let guard = ONE_AT_A_TIME.lock();
+    let copied = remember(&path);
+    drop(guard);
+    match copied {
+        Ok(()) => 0,
+        Err(error) => panic!("power-cut shim: {}: {error}", path.display()),
+    }
+}
+
+fn real(fd: c_int, number: c_long) -> c_int {
+    // SAFETY: the call that libc's own wrapper makes, with the caller's descriptor.
+    let result = unsafe { syscall(number, fd) };
+    c_int::try_from(result).unwrap_or(-1)
+}
+
+/// The path behind `fd`, when it lies in the watched folder or is the folder.
+fn watched(fd: c_int) -> Option<PathBuf> {
+    let live = variable(c"SHIM_LIVE")?;
+    let path = fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
+    path.starts_with(&live).then_some(path)
+}
+
+fn remember(path: &Path) -> std::io::Result<()> {
+    let durable = variable(c"SHIM_DURABLE").expect("SHIM_DURABLE goes with SHIM_LIVE");
+    fs::create_dir_all(durable.join("data"))?;
+    fs::create_dir_all(durable.join("names"))?;
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return remember_names(path, &durable);
+    }
+    let copy = data_of(&durable, &metadata);
+    // Copy beside, then rename: the test may kill us in the middle of the copy.
+    let half = copy.with_extension("half");
+    std::io::copy(&mut File::open(path)?, &mut File::create(&half)?)?;
+    fs::rename(&half, &copy)?;
+    remember_name(path, &metadata, &durable)
+}
+
+/// A synced directory makes its names durable: new ones, renamed ones, and that some are gone.
+fn remember_names(folder: &Path, durable: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_file() && data_of(durable, &metadata).exists() {
+            remember_name(&entry.path(), &metadata, durable)?;
+        }
+    }
+    for entry in fs::read_dir(durable.join("names"))? {
+        let entry = entry?;
+        if !folder.join(entry.file_name()).exists() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remember_name(path: &Path, metadata: &Metadata, durable: &Path) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or(OsStr::new("?"));
+    let half = durable.join("name.half");
+    fs::write(&half, metadata.ino().to_string())?;
+    fs::rename(half, durable.join("names").join(name))
+}
+
+fn data_of(durable: &Path, metadata: &Metadata) -> PathBuf {
+    durable.join("data").join(metadata.ino().to_string())
+}
+
+enum Fault {
+    None,
+    Slow(Duration),
+    Fail,
+}
+
+fn fault() -> Fault {
+    let Some(file) = variable(c"SHIM_FAULT") else { return Fault::None };
+    let text = fs::read_to_string(file).unwrap_or_default();
+    match text.trim().split_once(' ') {
+        None if text.trim() == "fail" => Fault::Fail,
+        Some(("slow", ms)) => Fault::Slow(Duration::from_millis(ms.parse().unwrap_or(0))),
+        _ => Fault::None,
+    }
+}
+
+/// `std::env` allocates under a lock that a fork may hold; `getenv` does not.
+fn variable(name: &CStr) -> Option<PathBuf> {
+    // SAFETY: `name` ends in NUL; the environment is not changed while the server runs.
+    let value = unsafe { getenv(name.as_ptr()) };
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: getenv answers a string that ends in NUL and lives as long as the environment.
+    let bytes = unsafe { CStr::from_ptr(value) }.to_bytes();
+    Some(PathBuf::from(OsStr::from_bytes(bytes)))
+}
