@@ -8,7 +8,8 @@
 //! - `SHIM_LIVE`: the folder to watch (no trailing slash).
 //! - `SHIM_DURABLE`: where the copy goes: `data/<inode>` is a file's synced content, `names/<name>`
 //!   holds the inode that the name durably refers to.
-//! - `SHIM_FAULT`: a file, read at every sync: `fail` makes it return EIO, `slow <ms>` delays it.
+//! - `SHIM_FAULT`: a file, read at every sync: `fail` makes it return EIO, `hold` makes it wait until
+//!   the file says something else.
 
 use std::ffi::{CStr, OsStr, c_char, c_int, c_long};
 use std::fs::{self, File, Metadata};
@@ -51,14 +52,13 @@ pub extern "C" fn fdatasync(fd: c_int) -> c_int {
 
 fn sync(fd: c_int, number: c_long) -> c_int {
     let Some(path) = watched(fd) else { return real(fd, number) };
-    match fault() {
-        Fault::None => (),
-        Fault::Slow(delay) => std::thread::sleep(delay),
-        Fault::Fail => {
-            // SAFETY: errno is a thread-local of libc.
-            unsafe { *__errno_location() = EIO };
-            return -1;
-        }
+    while fault() == "hold" {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if fault() == "fail" {
+        // SAFETY: errno is a thread-local of libc.
+        unsafe { *__errno_location() = EIO };
+        return -1;
     }
     // The content as it is now becomes durable; the real sync would only slow the test down.
     let guard = ONE_AT_A_TIME.lock();
@@ -128,20 +128,10 @@ fn data_of(durable: &Path, metadata: &Metadata) -> PathBuf {
     durable.join("data").join(metadata.ino().to_string())
 }
 
-enum Fault {
-    None,
-    Slow(Duration),
-    Fail,
-}
-
-fn fault() -> Fault {
-    let Some(file) = variable(c"SHIM_FAULT") else { return Fault::None };
-    let text = fs::read_to_string(file).unwrap_or_default();
-    match text.trim().split_once(' ') {
-        None if text.trim() == "fail" => Fault::Fail,
-        Some(("slow", ms)) => Fault::Slow(Duration::from_millis(ms.parse().unwrap_or(0))),
-        _ => Fault::None,
-    }
+/// What the test asks of the next sync.
+fn fault() -> String {
+    let text = variable(c"SHIM_FAULT").and_then(|file| fs::read_to_string(file).ok());
+    text.unwrap_or_default().trim().to_owned()
 }
 
 /// `std::env` allocates under a lock that a fork may hold; `getenv` does not.
