@@ -10,6 +10,8 @@
 //! - no request crosses threads: it is decoded on the loop, and only a domain's command leaves;
 //! - nothing knows `app`.
 
+pub mod cli;
+pub mod config;
 pub mod exec;
 pub mod http;
 pub mod limits;
