@@ -13,7 +13,10 @@
 pub mod cli;
 pub mod config;
 pub mod exec;
+pub mod hello;
 pub mod http;
 pub mod limits;
+pub mod log;
+pub mod profile;
 pub mod session;
 pub mod store;
