@@ -13,7 +13,7 @@ const PREFIX: &str = "FANFARE__";
 const SEPARATOR: &str = "__";
 
 /// Similarity from which a suggestion helps more than it puzzles.
-const SUGGESTION_MIN: f64 = 0.7;
+const SUGGESTION_MIN: f64 = 0.8;
 
 /// Where to read from; all of it a value, so that tests need no process of their own.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +122,13 @@ fn read_file(path: &Path) -> Result<config::Config, String> {
         _ => return Err("expected a file that ends in .toml, .yaml, .yml or .json".to_owned()),
     };
     let text = fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
-    parse(&text, format).map_err(|error| error.to_string())
+    parse(&text, format).map_err(|error| without_excerpt(&error.to_string()))
+}
+
+/// The TOML parser quotes the line in question, which may hold a secret; its number is enough.
+fn without_excerpt(error: &str) -> String {
+    let lines = error.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains('|'));
+    lines.collect::<Vec<_>>().join(": ")
 }
 
 fn parse(text: &str, format: FileFormat) -> Result<config::Config, config::ConfigError> {

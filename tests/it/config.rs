@@ -121,6 +121,13 @@ fn a_file_that_cannot_be_understood_is_refused_by_name() {
 }
 
 #[test]
+fn a_broken_file_is_told_by_its_line_and_not_quoted() {
+    let found = errors("loops = 1\n[admin]\ntoken = \"sixteen-or-more-bytes\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("line 3") && !found[0].contains("sixteen"), "{found:?}");
+}
+
+#[test]
 fn an_unknown_key_is_refused_and_the_nearest_named() {
     for (text, expected) in [
         ("lops = 1", "there is no key lops; did you mean loops?"),
@@ -262,6 +269,9 @@ fn dev_turns_test_data_on_and_stays_on_this_machine() {
     let config = config.expect("a good configuration");
     assert!(config.dev.test_data);
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+    let (_folder, chosen) = file("f.toml", "http.listen = \"127.0.0.2:80\"");
+    let chosen = Config::load(&Sources { flags: flags.clone(), ..chosen }).expect("loopback too");
+    assert_eq!(chosen.http.listen.to_string(), "127.0.0.2:80");
     let environment = variables(&[("FANFARE__HTTP__LISTEN", "0.0.0.0:8080")]);
     let open = Sources { flags, environment, ..Sources::default() };
     let errors = Config::load(&open).expect_err("open to all").0;
