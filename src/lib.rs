@@ -10,8 +10,13 @@
 //! - no request crosses threads: it is decoded on the loop, and only a domain's command leaves;
 //! - nothing knows `app`.
 
+pub mod cli;
+pub mod config;
 pub mod exec;
+pub mod hello;
 pub mod http;
 pub mod limits;
+pub mod log;
+pub mod profile;
 pub mod session;
 pub mod store;

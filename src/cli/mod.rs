@@ -1,0 +1,91 @@
+//! The command line: what is asked, in which order the layers are read, and how the process ends.
+
+mod args;
+
+use crate::config::{Config, Sources};
+use args::{Args, Command, ServeArgs};
+use clap::Parser;
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The start or the run failed.
+const FAILED: u8 = 1;
+/// The command line or the configuration is wrong; nothing was started.
+const MISUSED: u8 = 2;
+
+/// What the command line asks of a server beyond its configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServeOptions {
+    /// `--cpu-profile`: sample the whole run and write the profile here at the end.
+    pub cpu_profile: Option<PathBuf>,
+    /// `--dev`: a developer's machine. The public listener is a loopback address then, and may
+    /// serve what otherwise only the operator sees.
+    pub dev: bool,
+}
+
+/// Runs the program to its end; `serve` is the server. Errors go to standard error, each line
+/// after `fanfare: `.
+pub fn run<S>(serve: S) -> ExitCode
+where
+    S: FnOnce(Config, ServeOptions) -> Result<(), Box<dyn Error>>,
+{
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() => {
+            let text = error.render().to_string();
+            // One error, whatever its number of lines: usage and hints follow as clap lays them out.
+            eprint(&format!("fanfare: {}", text.strip_prefix("error: ").unwrap_or(&text)));
+            return ExitCode::from(MISUSED);
+        }
+        // Help and version are answers, not errors.
+        Err(error) => return print(&error.render().to_string()),
+    };
+    let (args, only_check) = match args.command {
+        Some(Command::Serve(serve)) => (serve, false),
+        Some(Command::Check(serve)) => (serve, true),
+        None => (args.serve, false),
+    };
+    let config = match Config::load(&sources(&args)) {
+        Ok(config) => config,
+        Err(errors) => return fail(MISUSED, &errors.to_string()),
+    };
+    if only_check {
+        return print(&config.to_toml());
+    }
+    match serve(config, ServeOptions { cpu_profile: args.cpu_profile, dev: args.dev }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAILED, &error.to_string()),
+    }
+}
+
+fn sources(args: &ServeArgs) -> Sources {
+    let flags = crate::config::Flags {
+        listen: args.listen.clone(),
+        data: args.data.clone(),
+        dev: args.dev,
+    };
+    Sources { file: args.config.clone(), environment: std::env::vars_os().collect(), flags }
+}
+
+/// Text that was asked for. Whoever stopped reading (`fanfare check | head -1`) has enough.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(FAILED, &format!("standard output: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn fail(code: u8, message: &str) -> ExitCode {
+    let lines: Vec<String> = message.lines().map(|line| format!("fanfare: {line}\n")).collect();
+    eprint(&lines.concat());
+    ExitCode::from(code)
+}
+
+/// When standard error is gone too, the exit code still tells.
+fn eprint(text: &str) {
+    drop(io::stderr().write_all(text.as_bytes()));
+}

@@ -1,0 +1,38 @@
+//! Prints the effective configuration as TOML that can be read back, section by section.
+
+use super::Config;
+use jiff::tz::TimeZone;
+use serde::Serializer;
+use serde_json::{Map, Value};
+use std::fmt::Write;
+
+/// The whole configuration; secrets hide themselves.
+pub(super) fn toml(config: &Config) -> String {
+    let Ok(Value::Object(root)) = serde_json::to_value(config) else {
+        unreachable!("a struct of plain values becomes an object");
+    };
+    let mut out = String::new();
+    section(&mut out, "", &root);
+    out
+}
+
+/// Plain values first: in TOML whatever follows a section's head belongs to that section.
+fn section(out: &mut String, path: &str, table: &Map<String, Value>) {
+    let (tables, values): (Vec<_>, Vec<_>) = table.iter().partition(|(_, value)| value.is_object());
+    if !path.is_empty() && !values.is_empty() {
+        write!(out, "\n[{path}]\n").expect("a String takes all");
+    }
+    for (key, value) in values {
+        // JSON writes strings and numbers as TOML does.
+        writeln!(out, "{key} = {value}").expect("a String takes all");
+    }
+    for (key, value) in tables {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        section(out, &path, value.as_object().expect("partitioned by being an object"));
+    }
+}
+
+/// The name of a zone; it was looked up by name, so it has one.
+pub(super) fn time_zone<S: Serializer>(zone: &TimeZone, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(zone.iana_name().unwrap_or("UTC"))
+}

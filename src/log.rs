@@ -1,0 +1,252 @@
+//! Log lines to standard output that can be slow, full or blocked without anybody waiting for it.
+//!
+//! Lines go through a bounded queue to a thread of their own. What does not fit is dropped and
+//! counted; a line that cannot be written is counted too. Panics are log lines as well, since
+//! standard error may be as blocked as standard output.
+
+use crate::config::{self, Format, Level};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::panic::{self, PanicHookInfo};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+
+/// How long the end of the process waits for the last lines. A reader that takes none for so long
+/// is not going to.
+const FLUSH_MAX: Duration = Duration::from_millis(1_500);
+
+/// The running log; dropping it writes what is queued, but never waits long for a blocked reader.
+pub struct Log {
+    queue: NonBlocking,
+    worker: Option<WorkerGuard>,
+    dropped: DroppedLines,
+    announced: AtomicBool,
+}
+
+/// How many lines never reached standard output; for metrics.
+#[derive(Clone, Debug)]
+pub struct DroppedLines {
+    full: ErrorCounter,
+    failed: Arc<AtomicU64>,
+}
+
+impl DroppedLines {
+    /// Lines lost so far: the queue was full, or the write failed.
+    pub fn count(&self) -> u64 {
+        self.full.dropped_lines() as u64 + self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// Sends all events and panics of the process to standard output. Once a process.
+pub fn start(settings: &config::Log) -> io::Result<Log> {
+    // A descriptor of our own: the lock of `io::stdout` would be held while a write blocks.
+    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let log = Log::to(stdout, settings.queue_lines);
+    let events = tracing_subscriber::fmt()
+        .with_max_level(filter(settings.level))
+        .with_ansi(settings.format == Format::Text && io::stdout().is_terminal())
+        .with_writer(log.queue.clone());
+    match settings.format {
+        Format::Text => events.try_init(),
+        Format::Json => events.json().flatten_event(true).try_init(),
+    }
+    .map_err(io::Error::other)?;
+    panic::set_hook(Box::new(report_panic));
+    Ok(log)
+}
+
+impl Log {
+    /// The readers of this log are programs as well as people: one line `fanfare ready
+    /// http=127.0.0.1:8080 tlv=127.0.0.1:8999 admin=127.0.0.1:9464` with the addresses that were
+    /// really bound, whatever the level and the format. It comes once, after the log line
+    /// `listening` with the same fields, when connections are accepted.
+    pub fn announce_ready(&self, http: SocketAddr, tlv: SocketAddr, admin: SocketAddr) {
+        if self.announced.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        tracing::info!(%http, %tlv, %admin, "listening");
+        self.line(&format!("fanfare ready http={http} tlv={tlv} admin={admin}\n"));
+    }
+
+    /// The counter of lines that were lost.
+    pub fn dropped_lines(&self) -> DroppedLines {
+        self.dropped.clone()
+    }
+
+    fn to(writer: impl Write + Send + 'static, queue_lines: usize) -> Self {
+        let failed = Arc::new(AtomicU64::new(0));
+        let counted = Counted { writer, failed: Arc::clone(&failed) };
+        let (queue, worker) = NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(queue_lines)
+            .thread_name("log")
+            .finish(counted);
+        let dropped = DroppedLines { full: queue.error_counter(), failed };
+        Self { queue, worker: Some(worker), dropped, announced: AtomicBool::new(false) }
+    }
+
+    fn line(&self, line: &str) {
+        self.queue.clone().write_all(line.as_bytes()).expect("a lossy queue takes or drops");
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let Some(worker) = self.worker.take() else { return };
+        let (done, flushed) = mpsc::sync_channel(1);
+        // The guard waits a bounded time for the lines, but then complains to standard output,
+        // where it could wait for ever: let a thread do so that the process need not wait for.
+        let flush = thread::Builder::new().name("log-flush".to_owned()).spawn(move || {
+            drop(worker);
+            // Nobody listens any more when the time was up.
+            let _ = done.send(());
+        });
+        if flush.is_ok() {
+            // Late or done, the process ends.
+            let _ = flushed.recv_timeout(FLUSH_MAX);
+        }
+    }
+}
+
+/// Counts lines that could not be written (a full disk, a reader that has gone).
+struct Counted<W> {
+    writer: W,
+    failed: Arc<AtomicU64>,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.writer.write_all(bytes).is_err() {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+fn filter(level: Level) -> tracing::Level {
+    match level {
+        Level::Error => tracing::Level::ERROR,
+        Level::Warn => tracing::Level::WARN,
+        Level::Info => tracing::Level::INFO,
+        Level::Debug => tracing::Level::DEBUG,
+        Level::Trace => tracing::Level::TRACE,
+    }
+}
+
+fn report_panic(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let current = thread::current();
+    let thread = current.name().unwrap_or("unnamed");
+    // Only captured where RUST_BACKTRACE asks for it.
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        tracing::error!(thread, place, %backtrace, "panicked: {message}");
+    } else {
+        tracing::error!(thread, place, "panicked: {message}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    /// Tells when a write began and does not return from it before `release` is dropped.
+    struct Stuck {
+        began: Sender<()>,
+        release: Receiver<()>,
+    }
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.began.send(());
+            let _ = self.release.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_costs_lines_and_no_time() {
+        let (began, has_begun) = channel();
+        let (keep_stuck, release) = channel::<()>();
+        let log = Log::to(Stuck { began, release }, 4);
+        log.line("taken by the thread\n");
+        has_begun.recv().expect("the thread writes");
+        for _ in 0..100 {
+            log.line("four of these fit\n");
+        }
+        assert_eq!(log.dropped_lines().count(), 96);
+        drop(log); // Returns although the thread is still stuck in its write.
+        drop(keep_stuck);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_is_counted() {
+        struct Full(Sender<()>);
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                let _ = self.0.send(());
+                Err(io::ErrorKind::StorageFull.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (began, has_begun) = channel();
+        let log = Log::to(Full(began), 16);
+        let dropped = log.dropped_lines();
+        for _ in 0..3 {
+            log.line("lost\n");
+            has_begun.recv().expect("the thread goes on after an error");
+        }
+        drop(log); // Waits for the thread, so that the last count is in.
+        assert_eq!(dropped.count(), 3);
+    }
+
+    #[test]
+    fn is_announced_once() {
+        #[derive(Clone)]
+        struct Lines(Sender<Vec<u8>>);
+        impl Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let _ = self.0.send(bytes.to_vec());
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (sender, lines) = channel();
+        let log = Log::to(Lines(sender), 16);
+        let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        log.announce_ready(addr(1), addr(2), addr(3));
+        log.announce_ready(addr(4), addr(5), addr(6));
+        drop(log);
+        let lines: Vec<Vec<u8>> = lines.iter().collect();
+        let expected = b"fanfare ready http=127.0.0.1:1 tlv=127.0.0.1:2 admin=127.0.0.1:3\n";
+        assert_eq!(lines, [expected.to_vec()]);
+    }
+}
