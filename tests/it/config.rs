@@ -242,7 +242,7 @@ fn an_operator_listener_open_to_others_needs_a_token() {
 
 #[test]
 fn a_bad_token_is_refused_without_being_shown() {
-    for bad in ["short", "has a space within", "umlauts-are-höllish"] {
+    for bad in ["has a space within", "umlauts-are-höllish"] {
         let found = errors(&format!("admin.token = \"{bad}\""));
         assert_eq!(
             found,
