@@ -3,3 +3,7 @@
 mod cli;
 mod config;
 mod tidy;
+//! The integration tests: one binary, a module per subject.
+
+mod http_conversation;
+mod http_rig;
