@@ -15,3 +15,4 @@ pub mod http;
 pub mod limits;
 pub mod session;
 pub mod store;
+pub mod tlv;
