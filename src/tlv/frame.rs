@@ -235,7 +235,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_fits_both_layouts(bytes: [u8; 8], client_id in prop_oneof![2..=7_u32, Just(id::HEARTBEAT)], length: u32) {
+        fn no_header_fits_both_layouts(
+            bytes: [u8; 8],
+            client_id in prop_oneof![2..=7_u32, Just(id::HEARTBEAT)],
+            length: u32,
+        ) {
             let max = Layout::DETECTABLE_DATA_BYTES_MAX;
             let fits = |layout: Layout, bytes: &[u8; 8]| {
                 let header = layout.header(bytes);
@@ -250,7 +254,10 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read_back(id: u32, data in proptest::collection::vec(any::<u8>(), 0..50)) {
+        fn what_is_written_is_read_back(
+            id: u32,
+            data in proptest::collection::vec(any::<u8>(), 0..50),
+        ) {
             for layout in [Layout::Big, Layout::Little] {
                 let mut out = SendQueue::default();
                 layout.encode(id, &data, &mut out);

@@ -48,7 +48,7 @@ fn who_is_in_the_middle_of_the_first_header_is_not_silent() {
     talk.now += Duration::from_millis(200);
     talk.receive(&beat[..7]);
     talk.now = opened + TLV_WELCOME_DELAY;
-    talk.turn(|session, turn| session.expired(turn));
+    talk.turn(Session::expired);
     talk.check(Layout::Big, &[]);
     talk.receive(&beat[7..]).check(Layout::Little, &[WELCOME, BEAT]);
 }
@@ -156,7 +156,7 @@ fn a_half_closed_client_gets_its_answers() {
 fn a_drained_connection_finishes() {
     let mut talk = Talk::heartbeats();
     talk.receive(&frame(Layout::Little, id::HEARTBEAT, b""));
-    talk.turn(|session, turn| session.drain(turn));
+    talk.turn(Session::drain);
     talk.check(Layout::Little, &[WELCOME, BEAT]);
     talk.check_phase(Phase::Lingering);
 }
@@ -174,7 +174,7 @@ fn who_does_not_read_is_not_read_and_then_given_up() {
     // A slow reader that takes a little has its time again.
     talk.now += TLV_WRITE_TIMEOUT / 2;
     talk.out.advance(1);
-    talk.turn(|session, turn| session.sent(turn));
+    talk.turn(Session::sent);
     assert_eq!(talk.session.deadline(), Some(talk.now + TLV_WRITE_TIMEOUT));
     talk.expire();
     talk.check_phase(Phase::Aborted);
@@ -374,7 +374,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_leave_the_conversation_in_order(input in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_leave_the_conversation_in_order(
+        input in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
         super::fuzz_tlv::tlv_connection(&input);
     }
 }

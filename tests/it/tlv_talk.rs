@@ -46,13 +46,13 @@ impl Talk {
     }
 
     pub(crate) fn hang_up(&mut self) -> &mut Self {
-        self.turn(|session, turn| session.recv_closed(turn))
+        self.turn(Session::recv_closed)
     }
 
     /// Lets time pass up to the session's deadline.
     pub(crate) fn expire(&mut self) -> &mut Self {
         self.now = self.session.deadline().expect("something is awaited");
-        self.turn(|session, turn| session.expired(turn))
+        self.turn(Session::expired)
     }
 
     /// Hands over what workers posted.
@@ -74,7 +74,7 @@ impl Talk {
             let before = bytes.len();
             bytes.extend(slices[..used].iter().flat_map(|slice| slice.iter().copied()));
             self.out.advance(bytes.len() - before);
-            self.turn(|session, turn| session.sent(turn));
+            self.turn(Session::sent);
         }
         bytes
     }
