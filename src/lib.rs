@@ -20,3 +20,4 @@ pub mod log;
 pub mod profile;
 pub mod session;
 pub mod store;
+pub mod tlv;

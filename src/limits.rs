@@ -1,6 +1,8 @@
 //! Every bound in the server, with its unit in its name and its reason beside it. The config
 //! overrides those that it names; the values here are its defaults.
 
+use std::time::Duration;
+
 const KIB: usize = 1024;
 
 /// Request line (api.md: 414 beyond). Browsers stay below 2 KiB.
@@ -54,7 +56,21 @@ pub const QUEUE_JOBS_MAX: usize = 16 * KIB;
 /// Jobs one worker takes at once: bounds the reply delay of the first job in a batch.
 pub const BATCH_JOBS_MAX: usize = KIB;
 
+/// Data of one TLV frame, either way; old clients refuse more.
+pub const TLV_DATA_BYTES_MAX: usize = 4 * KIB;
+
+/// Unsent bytes of a TLV connection beyond which a push closes it: minutes of pushes, and little
+/// enough that a thousand stuck readers fit in memory.
+pub const TLV_QUEUE_BYTES_MAX: usize = 4 * SEND_BYTES_HIGH;
+
+/// How long a TLV client may be silent before its welcome goes out in the newer layout.
+pub const TLV_WELCOME_DELAY: Duration = Duration::from_millis(250);
+
+/// How long a TLV client may take nothing of what it is sent.
+pub const TLV_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
 const _: () = {
+    assert!(TLV_QUEUE_BYTES_MAX > SEND_BYTES_HIGH, "answers alone must not make a push close");
     assert!(READ_BYTES_PER_TURN_MAX >= READ_BYTES_MAX, "a turn must be able to fill the scratch");
     assert!(BATCH_JOBS_MAX <= QUEUE_JOBS_MAX, "a full batch must fit the queue");
     assert!(PIPELINE_DEPTH_MAX > 0, "a connection must be able to ask");

@@ -7,3 +7,8 @@ mod tidy;
 
 mod http_conversation;
 mod http_rig;
+//! All integration tests, as one binary: it links once and runs in parallel.
+
+mod fuzz_tlv;
+mod tlv_session;
+mod tlv_talk;

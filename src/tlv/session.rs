@@ -1,0 +1,390 @@
+//! One TLV conversation: layout, welcome, messages in order, pushes, without a socket.
+
+use super::frame::{Frame, HEADER_BYTES, Layout, id};
+use super::responder::{Decision, Ticket, TlvReply};
+use super::{Deferral, Message, Peer, Service};
+use crate::exec::Outbox;
+use crate::limits::{
+    SEND_BYTES_HIGH, TLV_DATA_BYTES_MAX, TLV_QUEUE_BYTES_MAX, TLV_WELCOME_DELAY, TLV_WRITE_TIMEOUT,
+};
+use crate::session::{ConnId, Event, Phase, SendQueue, Session, Topic, Turn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What the TLV connections of one loop share.
+pub struct Port {
+    service: Box<dyn Service>,
+    outbox: Outbox<TlvReply>,
+    /// The last uid given; shared by all loops.
+    uids: Arc<AtomicI64>,
+    /// `None`: each connection's first header tells.
+    layout: Option<Layout>,
+    data_bytes_max: usize,
+    queue_bytes_max: usize,
+    idle: Option<Duration>,
+}
+
+impl Port {
+    /// A port with the default limits that finds out each client's layout. `outbox` posts to the
+    /// loop on which the connections live.
+    pub fn new(service: Box<dyn Service>, outbox: Outbox<TlvReply>, uids: Arc<AtomicI64>) -> Self {
+        Self {
+            service,
+            outbox,
+            uids,
+            layout: None,
+            data_bytes_max: TLV_DATA_BYTES_MAX,
+            queue_bytes_max: TLV_QUEUE_BYTES_MAX,
+            idle: None,
+        }
+    }
+
+    /// `tlv.layout`: speaks one layout only; `None` is `auto`.
+    #[must_use]
+    pub fn with_layout(self, layout: Option<Layout>) -> Self {
+        Self { layout, ..self }
+    }
+
+    /// `tlv.max_data`: a longer frame closes its connection.
+    ///
+    /// # Panics
+    /// Beyond [`Layout::DETECTABLE_DATA_BYTES_MAX`], where a header could fit both layouts.
+    #[must_use]
+    pub fn with_data_bytes_max(self, data_bytes_max: usize) -> Self {
+        assert!(data_bytes_max <= Layout::DETECTABLE_DATA_BYTES_MAX, "layouts stay tellable");
+        Self { data_bytes_max, ..self }
+    }
+
+    /// `tlv.max_queue`: a push to a connection with more unsent bytes closes it.
+    #[must_use]
+    pub fn with_queue_bytes_max(self, queue_bytes_max: usize) -> Self {
+        Self { queue_bytes_max, ..self }
+    }
+
+    /// `tlv.idle`: closes who sends nothing for so long.
+    #[must_use]
+    pub fn with_idle(self, idle: Option<Duration>) -> Self {
+        Self { idle, ..self }
+    }
+}
+
+/// Where the input stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// More may come.
+    Open,
+    /// The peer sends no more.
+    Closed,
+    /// The peer may send more, but we take no more.
+    Ignored,
+}
+
+/// See the module documentation.
+///
+/// Invariant: `kept` is empty, and owns no memory, while the connection is idle.
+pub struct TlvSession {
+    port: Rc<Port>,
+    conn: ConnId,
+    uid: i64,
+    /// Bytes that arrived and could not be consumed: a part of a frame, or what came behind a
+    /// message whose answer is pending.
+    kept: Vec<u8>,
+    /// Of the newest message; grows, so that an answer to an earlier one finds nobody.
+    ticket: Ticket,
+    /// The newest message has no answer yet.
+    pending: bool,
+    greeted: bool,
+    layout: Option<Layout>,
+    input: Input,
+    phase: Phase,
+    last_received: Instant,
+    /// While something is unsent: when the peer must have taken some of it.
+    write_deadline: Option<Instant>,
+}
+
+impl TlvSession {
+    /// A fresh conversation.
+    pub fn new(conn: ConnId, port: Rc<Port>, now: Instant) -> Self {
+        Self {
+            conn,
+            uid: port.uids.fetch_add(1, Ordering::Relaxed) + 1,
+            kept: Vec::new(),
+            ticket: Ticket(0),
+            pending: false,
+            greeted: false,
+            layout: port.layout,
+            input: Input::Open,
+            phase: Phase::Open,
+            last_received: now,
+            write_deadline: None,
+            port,
+        }
+    }
+
+    /// The number in the welcome.
+    pub fn uid(&self) -> i64 {
+        self.uid
+    }
+
+    /// Answers what has arrived, as far as order and room allow, then closes where nothing more
+    /// can come. The only place where the conversation moves; every entry point ends here.
+    fn advance(&mut self, fresh: &[u8], turn: &mut Turn<'_>) {
+        if self.phase == Phase::Open {
+            if self.port.layout.is_some() {
+                self.greet(turn.out);
+            }
+            self.consume(fresh, turn.out);
+            // With a free hand `consume` leaves no complete message, so nothing is owed.
+            if self.phase == Phase::Open && self.is_free(turn.out) {
+                self.finish_if_input_ended(turn.out);
+            }
+        }
+        if turn.out.is_empty() {
+            self.write_deadline = None;
+        } else if self.write_deadline.is_none() {
+            self.write_deadline = Some(turn.now + TLV_WRITE_TIMEOUT);
+        }
+    }
+
+    /// Takes all messages that may be answered now from what was kept and what is `fresh`.
+    fn consume(&mut self, fresh: &[u8], out: &mut SendQueue) {
+        let mut kept = std::mem::take(&mut self.kept);
+        if kept.is_empty() {
+            let used = self.answer_all(fresh, out);
+            self.keep(fresh[used..].to_vec());
+            return;
+        }
+        kept.extend_from_slice(fresh);
+        let used = self.answer_all(&kept, out);
+        // A copy of the rest, so that a burst leaves no large buffer behind.
+        self.keep(if used == 0 { kept } else { kept[used..].to_vec() });
+    }
+
+    fn keep(&mut self, rest: Vec<u8>) {
+        if self.phase == Phase::Open {
+            self.kept = rest;
+        }
+    }
+
+    /// Returns how many bytes the answered messages took.
+    fn answer_all(&mut self, bytes: &[u8], out: &mut SendQueue) -> usize {
+        let mut used = 0;
+        while self.is_free(out) {
+            match self.first_message(&bytes[used..], out) {
+                None => break,
+                Some(message) => {
+                    used += HEADER_BYTES + message.data.len();
+                    self.answer(&message, out);
+                }
+            }
+        }
+        used
+    }
+
+    /// May the next message be answered? One at a time, and only to a peer that reads.
+    fn is_free(&self, out: &SendQueue) -> bool {
+        !self.pending && out.len() < SEND_BYTES_HIGH
+    }
+
+    /// The message at the front, once it is complete. Closes when there never will be one.
+    fn first_message<'a>(&mut self, bytes: &'a [u8], out: &mut SendQueue) -> Option<Message<'a>> {
+        let (header, rest) = bytes.split_first_chunk()?;
+        let Some(layout) = self.layout.or_else(|| Layout::detect(header, self.port.data_bytes_max))
+        else {
+            tracing::debug!(uid = self.uid, "a first header fits no layout");
+            self.phase = Phase::Lingering;
+            return None;
+        };
+        self.layout = Some(layout);
+        self.greet(out);
+        let header = layout.header(header);
+        let Ok(length) = header.data_bytes(self.port.data_bytes_max) else {
+            tracing::debug!(uid = self.uid, length = header.length, "a frame is too long");
+            self.phase = Phase::Lingering;
+            return None;
+        };
+        Some(Message { id: header.id, data: rest.get(..length)? })
+    }
+
+    fn answer(&mut self, message: &Message<'_>, out: &mut SendQueue) {
+        self.ticket.0 += 1;
+        let port = Rc::clone(&self.port);
+        let peer = Peer::new(self.uid, self.conn, &port.outbox);
+        let deferral = Deferral::new(self.conn, self.ticket, message.id, &port.outbox);
+        // Unwind safety: a service's state is its own care; the session's is not touched here. A
+        // responder lost on the way answers a ticket that nobody waits for.
+        let call = AssertUnwindSafe(|| port.service.call(&peer, message, deferral).0);
+        match catch_unwind(call) {
+            Ok(Decision::Now(frame)) => self.send(&frame, out),
+            Ok(Decision::Later) => self.pending = true,
+            Err(_) => {
+                tracing::error!(request = message.id, "the service panicked");
+                self.send(&Frame::busy(message.id), out);
+            }
+        }
+    }
+
+    /// The welcome, once, before anything else.
+    fn greet(&mut self, out: &mut SendQueue) {
+        if self.greeted {
+            return;
+        }
+        self.greeted = true;
+        self.send(&Frame::new(id::WELCOME, format!("{{\"uid\":{}}}", self.uid)), out);
+        self.port.service.opened(&Peer::new(self.uid, self.conn, &self.port.outbox));
+    }
+
+    fn send(&self, frame: &Frame, out: &mut SendQueue) {
+        let data = frame.data.bytes();
+        debug_assert!(data.len() <= self.port.data_bytes_max, "old clients refuse longer frames");
+        self.layout.unwrap_or(Layout::Big).encode(frame.id, data, out);
+    }
+
+    fn finish_if_input_ended(&mut self, out: &mut SendQueue) {
+        self.phase = match self.input {
+            Input::Open => return,
+            Input::Closed => Phase::Finishing,
+            Input::Ignored => Phase::Lingering,
+        };
+        self.greet(out);
+        self.kept = Vec::new();
+    }
+
+    /// Queues a frame that was not asked for, or gives a reader up that is too far behind.
+    fn push(&mut self, frame: &Frame, out: &mut SendQueue) {
+        let size = HEADER_BYTES + frame.data.bytes().len();
+        if out.len() + size > self.port.queue_bytes_max {
+            tracing::debug!(uid = self.uid, "a reader fell too far behind");
+            self.phase = Phase::Aborted;
+        } else {
+            self.send(frame, out);
+        }
+    }
+}
+
+impl Session for TlvSession {
+    type Reply = TlvReply;
+
+    fn received(&mut self, bytes: &[u8], turn: &mut Turn<'_>) {
+        self.last_received = turn.now;
+        self.advance(bytes, turn);
+    }
+
+    fn recv_closed(&mut self, turn: &mut Turn<'_>) {
+        self.input = Input::Closed;
+        self.advance(&[], turn);
+    }
+
+    fn complete(&mut self, reply: TlvReply, turn: &mut Turn<'_>) {
+        if self.phase == Phase::Open {
+            match reply {
+                TlvReply::Answer { ticket, frame } => {
+                    if self.pending && ticket == self.ticket {
+                        self.pending = false;
+                        self.send(&frame, turn.out);
+                    }
+                }
+                TlvReply::Push(frame) => self.push(&frame, turn.out),
+                TlvReply::Close => self.ignore_input(),
+            }
+        }
+        self.advance(&[], turn);
+    }
+
+    /// This protocol pushes through its replies and follows no topic.
+    fn pushed(&mut self, _: &Arc<dyn Topic>, _: &Event, turn: &mut Turn<'_>) {
+        self.advance(&[], turn);
+    }
+
+    fn sent(&mut self, turn: &mut Turn<'_>) {
+        self.write_deadline = None; // Some went out: the rest has its full time again.
+        self.advance(&[], turn);
+    }
+
+    fn expired(&mut self, turn: &mut Turn<'_>) {
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= turn.now);
+        if passed(self.write_deadline) {
+            self.phase = Phase::Aborted;
+        } else if passed(self.silence_deadline()) {
+            self.greet(turn.out);
+        } else if passed(self.idle_deadline()) {
+            self.ignore_input();
+        }
+        self.advance(&[], turn);
+    }
+
+    fn drain(&mut self, turn: &mut Turn<'_>) {
+        self.ignore_input();
+        self.advance(&[], turn);
+    }
+
+    fn wants_input(&self, out: &SendQueue) -> bool {
+        self.phase == Phase::Open && self.input == Input::Open && self.is_free(out)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let deadlines = [self.write_deadline, self.silence_deadline(), self.idle_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn phase(&self) -> Phase {
+        self.phase
+    }
+}
+
+impl TlvSession {
+    /// A peer that has closed its side stays closed: there is nothing to linger for.
+    fn ignore_input(&mut self) {
+        if self.input == Input::Open {
+            self.input = Input::Ignored;
+        }
+    }
+
+    /// Until the welcome: when the wait for the client's first header is over. Whoever is in the
+    /// middle of it is not silent, and can delay this seven times at most.
+    fn silence_deadline(&self) -> Option<Instant> {
+        let delay = if self.port.layout.is_some() { Duration::ZERO } else { TLV_WELCOME_DELAY };
+        (!self.greeted && self.phase == Phase::Open).then(|| self.last_received + delay)
+    }
+
+    fn idle_deadline(&self) -> Option<Instant> {
+        let waits = self.phase == Phase::Open && self.input == Input::Open && !self.pending;
+        self.port.idle.filter(|_| waits).map(|idle| self.last_received + idle)
+    }
+}
+
+impl Drop for TlvSession {
+    fn drop(&mut self) {
+        if self.greeted {
+            self.port.service.closed(&Peer::new(self.uid, self.conn, &self.port.outbox));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Heartbeat;
+    use super::*;
+    use crate::exec::mailbox;
+
+    #[test]
+    fn an_idle_connection_is_small_and_owns_no_memory() {
+        assert!(size_of::<TlvSession>() <= 160, "{}", size_of::<TlvSession>());
+        let (_mailbox, outbox) = mailbox(|| ());
+        let port = Port::new(Box::new(Heartbeat), outbox, Arc::default());
+        let conn = ConnId { slot: 0, generation: 0 };
+        let now = Instant::now();
+        let mut session = TlvSession::new(conn, Rc::new(port), now);
+        let (mut out, mut subscriptions) = (SendQueue::default(), Vec::new());
+        let mut turn =
+            Turn { now, date: &[b' '; 29], out: &mut out, subscriptions: &mut subscriptions };
+        let beats = b"\0\x01\x86\x9f\0\0\0\x02{}".repeat(1_000);
+        for (bytes, kept) in [(&beats[..9_995], 5), (&beats[5..], 0)] {
+            session.received(bytes, &mut turn);
+            assert_eq!(session.kept.capacity(), kept, "not more than the rest of a frame");
+        }
+    }
+}
