@@ -13,5 +13,7 @@
 pub mod exec;
 pub mod http;
 pub mod limits;
+pub mod net;
 pub mod session;
+pub mod signal;
 pub mod store;
