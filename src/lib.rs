@@ -18,6 +18,8 @@ pub mod http;
 pub mod limits;
 pub mod log;
 pub mod profile;
+pub mod net;
 pub mod session;
+pub mod signal;
 pub mod store;
 pub mod tlv;

@@ -66,8 +66,37 @@ pub const TLV_QUEUE_BYTES_MAX: usize = 4 * SEND_BYTES_HIGH;
 /// How long a TLV client may be silent before its welcome goes out in the newer layout.
 pub const TLV_WELCOME_DELAY: Duration = Duration::from_millis(250);
 
-/// How long a TLV client may take nothing of what it is sent.
-pub const TLV_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Gathering writes to one socket per turn: a fast reader cannot starve the others either.
+pub const WRITES_PER_TURN_MAX: usize = 16;
+
+/// Events taken from the kernel at once.
+pub const EVENTS_PER_TURN_MAX: usize = 1024;
+
+/// Subscribers that hear of a topic in one turn; the rest follows in the next ones.
+pub const PUSHES_PER_TURN_MAX: usize = 256;
+
+/// Deadlines handled in one turn, should thousands of connections time out together.
+pub const EXPIRIES_PER_TURN_MAX: usize = 512;
+
+/// Send queues that a loop keeps for its next turns; each may hold a buffer of 64 KiB.
+pub const SPARE_QUEUES_MAX: usize = 32;
+
+/// No byte taken by the peer for so long ends a connection.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long, and for how many bytes, we listen to a peer that sends on after our last answer.
+pub const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
+/// See [`LINGER_TIME_MAX`].
+pub const LINGER_BYTES_MAX: usize = 256 * KIB;
+
+/// Refused connections held until their peers have read the refusal; each costs a descriptor.
+pub const REFUSALS_HELD_MAX: usize = 256;
+
+/// Between two events of one topic: at most 10 a second (api.md).
+pub const TOPIC_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often a topic is looked at although nothing was announced: a board that the clock resets.
+pub const TOPIC_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 const _: () = {
     assert!(TLV_QUEUE_BYTES_MAX > SEND_BYTES_HIGH, "answers alone must not make a push close");

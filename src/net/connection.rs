@@ -1,0 +1,297 @@
+//! One socket and its session: moves bytes between them, within the budget of a turn.
+
+use super::stats::LoopStats;
+use super::timers::UNFILED;
+use crate::limits::{
+    LINGER_BYTES_MAX, LINGER_TIME_MAX, READ_BYTES_PER_TURN_MAX, SPARE_QUEUES_MAX,
+    WRITE_SLICES_MAX, WRITES_PER_TURN_MAX,
+};
+use crate::session::{HttpDate, Phase, SendQueue, Session, Topic, Turn};
+use mio::net::TcpStream;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a loop lends its connections; one for all, so that an idle connection owns nothing.
+pub(super) struct Lent {
+    pub(super) now: Instant,
+    pub(super) date: HttpDate,
+    /// Every read goes here first.
+    pub(super) scratch: Box<[u8]>,
+    /// Queues to lend, empty.
+    pub(super) spare: Vec<Box<Outgoing>>,
+    /// What the session that was called last wants to follow.
+    pub(super) subscriptions: Vec<Arc<dyn Topic>>,
+    pub(super) stats: Arc<LoopStats>,
+}
+
+/// Bytes for a peer; owned by the connection only while they wait.
+pub(super) struct Outgoing {
+    pub(super) queue: SendQueue,
+    /// When the peer last took some, or the first was put here.
+    progress: Instant,
+}
+
+impl Lent {
+    pub(super) fn lend(&mut self) -> Box<Outgoing> {
+        let now = self.now;
+        match self.spare.pop() {
+            Some(mut outgoing) => {
+                outgoing.progress = now;
+                outgoing
+            }
+            None => Box::new(Outgoing { queue: SendQueue::default(), progress: now }),
+        }
+    }
+
+    fn take_back(&mut self, outgoing: Box<Outgoing>) {
+        debug_assert!(outgoing.queue.is_empty(), "unsent bytes stay with their connection");
+        if self.spare.len() < SPARE_QUEUES_MAX {
+            self.spare.push(outgoing);
+        }
+    }
+}
+
+/// What to do with a connection after its turn.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Wait for events.
+    Wait,
+    /// It stopped for fairness: another turn without an event.
+    Again,
+    Close,
+}
+
+pub(super) struct Connection<S> {
+    stream: TcpStream,
+    /// mio reports readiness once (edge-triggered), so we remember it until the kernel has no
+    /// more; a session that pauses reading keeps its readiness here.
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// An event said that the end of input is near: a short read is not the last one then.
+    pub(super) read_closed: bool,
+    /// Both directions are gone: nobody will read what we write.
+    pub(super) reset: bool,
+    /// `read` returned 0; the session knows.
+    input_ended: bool,
+    /// In its port's list of connections to move.
+    pub(super) queued: bool,
+    /// Its session panicked, it is not called again.
+    pub(super) broken: bool,
+    pub(super) subscribed: bool,
+    out: Option<Box<Outgoing>>,
+    lingering: Option<Box<Lingering>>,
+    /// Its entry in the timers.
+    pub(super) filed: u64,
+    session: S,
+}
+
+/// The answer is out, the peer still talks.
+struct Lingering {
+    until: Instant,
+    bytes_left: usize,
+}
+
+impl<S: Session> Connection<S> {
+    pub(super) fn new(stream: TcpStream, session: S, out: Box<Outgoing>) -> Self {
+        Self {
+            stream,
+            readable: false,
+            writable: true,
+            read_closed: false,
+            reset: false,
+            input_ended: false,
+            queued: false,
+            broken: false,
+            subscribed: false,
+            out: Some(out),
+            lingering: None,
+            filed: UNFILED,
+            session,
+        }
+    }
+
+    pub(super) fn stream_mut(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// Calls the session with what the loop lends it.
+    pub(super) fn call(&mut self, lent: &mut Lent, step: impl FnOnce(&mut S, &mut Turn<'_>)) {
+        if self.lingering.is_some() || self.broken {
+            return;
+        }
+        let out = self.out.get_or_insert_with(|| lent.lend());
+        let mut turn = Turn {
+            now: lent.now,
+            date: &lent.date,
+            out: &mut out.queue,
+            subscriptions: &mut lent.subscriptions,
+        };
+        step(&mut self.session, &mut turn);
+    }
+
+    /// Moves bytes until the kernel, the session or the budget says stop.
+    pub(super) fn pump(&mut self, lent: &mut Lent) -> Verdict {
+        if self.broken || self.read(lent).and_then(|()| self.write(lent)).is_err() {
+            return Verdict::Close;
+        }
+        let phase = self.session.phase();
+        let sent_all = self.out.as_ref().is_none_or(|out| out.queue.is_empty());
+        if sent_all && let Some(out) = self.out.take() {
+            lent.take_back(out);
+        }
+        match phase {
+            Phase::Aborted => return Verdict::Close,
+            Phase::Finishing if sent_all => return Verdict::Close,
+            Phase::Lingering if self.lingering.is_none() => {
+                if self.input_ended && sent_all {
+                    return Verdict::Close;
+                }
+                if sent_all && self.linger(lent.now).is_err() {
+                    return Verdict::Close;
+                }
+            }
+            Phase::Open | Phase::Finishing | Phase::Lingering => (),
+        }
+        if self.reset || (self.lingering.is_some() && self.input_ended) {
+            return Verdict::Close;
+        }
+        if (self.readable && self.wants_input()) || (self.writable && !sent_all) {
+            return Verdict::Again;
+        }
+        Verdict::Wait
+    }
+
+    /// When the connection needs a look although nothing happened.
+    pub(super) fn deadline(&self, write_timeout: Duration) -> Option<Instant> {
+        if let Some(lingering) = &self.lingering {
+            return Some(lingering.until);
+        }
+        let write = self.out.as_ref().map(|out| out.progress + write_timeout);
+        match (self.session.deadline(), write) {
+            (Some(session), Some(write)) => Some(session.min(write)),
+            (session, write) => session.or(write),
+        }
+    }
+
+    /// Handles what is due: `Close` when there is nothing left to wait for.
+    pub(super) fn expire(&mut self, lent: &mut Lent, write_timeout: Duration) -> Verdict {
+        let now = lent.now;
+        if let Some(lingering) = &self.lingering {
+            return if lingering.until <= now { Verdict::Close } else { Verdict::Wait };
+        }
+        if self.out.as_ref().is_some_and(|out| out.progress + write_timeout <= now) {
+            lent.stats.closed_slow.add(1);
+            return Verdict::Close;
+        }
+        if self.session.deadline().is_some_and(|at| at <= now) {
+            self.call(lent, Session::expired);
+        }
+        Verdict::Wait
+    }
+
+    fn wants_input(&self) -> bool {
+        if self.input_ended {
+            return false;
+        }
+        match &self.out {
+            _ if self.lingering.is_some() => true,
+            Some(out) => self.session.wants_input(&out.queue),
+            None => self.session.wants_input(&SendQueue::default()),
+        }
+    }
+
+    fn read(&mut self, lent: &mut Lent) -> io::Result<()> {
+        let mut budget = READ_BYTES_PER_TURN_MAX;
+        while self.readable && budget > 0 && self.wants_input() {
+            match self.stream.read(&mut lent.scratch) {
+                Ok(0) => {
+                    self.readable = false;
+                    self.input_ended = true;
+                    self.call(lent, Session::recv_closed);
+                }
+                Ok(count) => {
+                    // A short read has emptied the socket (epoll(7)), which saves the read that
+                    // would only tell us so; unless the end of input waits behind it, for which
+                    // no further event comes.
+                    self.readable = count == lent.scratch.len() || self.read_closed;
+                    budget = budget.saturating_sub(count);
+                    lent.stats.bytes_in.add(count);
+                    self.received(count, lent)?;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn received(&mut self, count: usize, lent: &mut Lent) -> io::Result<()> {
+        if let Some(lingering) = &mut self.lingering {
+            let left = lingering.bytes_left.checked_sub(count);
+            lingering.bytes_left = left.ok_or(ErrorKind::ConnectionAborted)?;
+            return Ok(());
+        }
+        // The session gets the scratch buffer and the rest of what is lent at the same time.
+        let scratch = std::mem::take(&mut lent.scratch);
+        self.call(lent, |session, turn| session.received(&scratch[..count], turn));
+        lent.scratch = scratch;
+        Ok(())
+    }
+
+    fn write(&mut self, lent: &mut Lent) -> io::Result<()> {
+        for _ in 0..WRITES_PER_TURN_MAX {
+            let Some(out) = self.out.as_mut().filter(|out| !out.queue.is_empty()) else {
+                return Ok(());
+            };
+            if !self.writable {
+                return Ok(());
+            }
+            match write_some(&mut self.stream, &out.queue) {
+                Ok((0, _)) => return Err(ErrorKind::WriteZero.into()),
+                Ok((count, offered)) => {
+                    // A short write has filled the socket, as with reads.
+                    self.writable = count == offered;
+                    out.queue.advance(count);
+                    out.progress = lent.now;
+                    lent.stats.bytes_out.add(count);
+                    self.call(lent, Session::sent);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn linger(&mut self, now: Instant) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)?;
+        let until = now + LINGER_TIME_MAX;
+        self.lingering = Some(Box::new(Lingering { until, bytes_left: LINGER_BYTES_MAX }));
+        Ok(())
+    }
+}
+
+/// One `write` for one slice, one `writev` for several; what was taken, of what was offered.
+fn write_some(stream: &mut TcpStream, queue: &SendQueue) -> io::Result<(usize, usize)> {
+    // Most answers are one slice or two; filling the long array would cost more than they do.
+    let mut few = [IoSlice::new(&[]); 4];
+    let used = queue.gather(&mut few);
+    if used == 1 {
+        return Ok((stream.write(&few[0])?, few[0].len()));
+    }
+    if used < few.len() {
+        return write_slices(stream, &few[..used]);
+    }
+    let mut many = [IoSlice::new(&[]); WRITE_SLICES_MAX];
+    let used = queue.gather(&mut many);
+    write_slices(stream, &many[..used])
+}
+
+fn write_slices(stream: &mut TcpStream, slices: &[IoSlice<'_>]) -> io::Result<(usize, usize)> {
+    let offered = slices.iter().map(|slice| slice.len()).sum();
+    Ok((stream.write_vectored(slices)?, offered))
+}

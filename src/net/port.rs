@@ -1,0 +1,407 @@
+//! One listener, its protocol and its connections: the part of a loop that knows the protocol.
+
+use super::acceptor::Acceptor;
+use super::connection::{Connection, Lent, Verdict};
+use super::event_loop::{listener_token, token};
+use super::refusals::Refusals;
+use super::slots::Slots;
+use super::stats::ConnectionLimit;
+use super::timers::{Entry, Timers, UNFILED};
+use super::topics::{SignalGate, Topics};
+use crate::exec::{Delivery, Mailbox, Notifier, Outbox};
+use crate::limits::{
+    ACCEPTS_PER_TURN_MAX, EXPIRIES_PER_TURN_MAX, LISTEN_BACKLOG, PUSHES_PER_TURN_MAX,
+};
+use crate::session::{ConnId, Session, Turn};
+use mio::net::TcpStream;
+use mio::{Interest, Registry};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Makes the sessions of one port. Lives on its loop's thread.
+pub trait Protocol {
+    /// The conversation it starts.
+    type Session: Session;
+
+    /// Starts a conversation. It may write already, and subscribe.
+    fn open(
+        &mut self,
+        conn: ConnId,
+        peer: SocketAddr,
+        outbox: &Outbox<<Self::Session as Session>::Reply>,
+        turn: &mut Turn<'_>,
+    ) -> Self::Session;
+
+    /// What a connection over the limit gets before it is closed.
+    fn refusal(&self) -> &'static [u8];
+}
+
+/// How a port runs.
+pub struct PortOptions<'a> {
+    /// Shared by this port of all loops.
+    pub limit: Arc<ConnectionLimit>,
+    /// A peer that takes no byte for so long is closed.
+    pub write_timeout: Duration,
+    /// Where topics' changes are announced; `None` for a protocol without subscriptions.
+    pub notifier: Option<&'a Notifier>,
+}
+
+/// What the kernel said about a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Readiness {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    pub(super) read_closed: bool,
+    pub(super) reset: bool,
+}
+
+/// A port of any protocol, as the loop sees it.
+pub(super) trait AnyPort {
+    /// The listener has connections.
+    fn accept_pending(&mut self);
+    /// A connection has become ready.
+    fn ready(&mut self, id: ConnId, readiness: Readiness);
+    /// Takes what workers posted.
+    fn deliver(&mut self, lent: &mut Lent);
+    /// Does what has come up, within the budget of a turn.
+    fn turn(&mut self, lent: &mut Lent);
+    /// True when the next turn must not wait.
+    fn has_work(&self) -> bool;
+    /// The latest time of the next turn.
+    fn wake_at(&self) -> Option<Instant>;
+    /// Stops accepting and lets the sessions finish.
+    fn drain(&mut self, lent: &mut Lent);
+    /// Closes what is left.
+    fn close_all(&mut self, lent: &mut Lent);
+    /// True without connections.
+    fn is_empty(&self) -> bool;
+}
+
+type Reply<P> = <<P as Protocol>::Session as Session>::Reply;
+
+pub(super) struct Port<P: Protocol> {
+    index: u8,
+    registry: Registry,
+    protocol: P,
+    /// `None` once draining.
+    acceptor: Option<Acceptor>,
+    refusals: Refusals,
+    limit: Arc<ConnectionLimit>,
+    write_timeout: Duration,
+    connections: Slots<Connection<P::Session>>,
+    mailbox: Mailbox<Reply<P>>,
+    outbox: Outbox<Reply<P>>,
+    topics: Topics,
+    timers: Timers,
+    /// Fired, not handled yet.
+    due: Vec<Entry>,
+    /// Connections to move in this turn, each once, by its flag.
+    ready: Vec<ConnId>,
+}
+
+impl<P: Protocol> Port<P> {
+    pub(super) fn new(
+        index: u8,
+        registry: Registry,
+        listener: TcpListener,
+        protocol: P,
+        (mailbox, outbox): (Mailbox<Reply<P>>, Outbox<Reply<P>>),
+        options: PortOptions<'_>,
+    ) -> io::Result<Self> {
+        let mut acceptor = Acceptor::new(mio::net::TcpListener::from_std(listener));
+        let interest = Interest::READABLE;
+        registry.register(acceptor.listener_mut(), listener_token(index), interest)?;
+        let gate = Arc::new(SignalGate::new());
+        if let Some(notifier) = options.notifier {
+            let (gate, outbox) = (Arc::clone(&gate), outbox.clone());
+            notifier.join(move |signal| {
+                if gate.announce(signal) {
+                    outbox.post(Delivery::Changed(signal));
+                }
+            });
+        }
+        Ok(Self {
+            index,
+            registry,
+            protocol,
+            acceptor: Some(acceptor),
+            refusals: Refusals::default(),
+            limit: options.limit,
+            write_timeout: options.write_timeout,
+            connections: Slots::new(),
+            mailbox,
+            outbox,
+            topics: Topics::new(gate),
+            timers: Timers::new(Instant::now()),
+            due: Vec::new(),
+            ready: Vec::new(),
+        })
+    }
+
+    fn accept(&mut self, lent: &mut Lent, accepts_max: usize) {
+        let Some(mut acceptor) = self.acceptor.take() else { return };
+        acceptor.tick(lent.now);
+        for _ in 0..accepts_max {
+            let refusal = self.protocol.refusal();
+            let next = acceptor.next(lent.now, refusal, &lent.stats);
+            let Some((stream, peer)) = next else { break };
+            if self.limit.take() {
+                self.open(stream, peer, lent);
+            } else {
+                lent.stats.refused.add(1);
+                self.refusals.refuse(stream, refusal, lent.now);
+            }
+        }
+        self.acceptor = Some(acceptor);
+    }
+
+    fn open(&mut self, stream: TcpStream, peer: SocketAddr, lent: &mut Lent) {
+        let (protocol, outbox) = (&mut self.protocol, &self.outbox);
+        let mut out = lent.lend();
+        let connections = &mut self.connections;
+        let opened = guarded(|| {
+            connections.insert(|id| {
+                let mut turn = Turn {
+                    now: lent.now,
+                    date: &lent.date,
+                    out: &mut out.queue,
+                    subscriptions: &mut lent.subscriptions,
+                };
+                let session = protocol.open(id, peer, outbox, &mut turn);
+                Connection::new(stream, session, out)
+            })
+        });
+        let Some(Some(id)) = opened else {
+            lent.subscriptions.clear();
+            self.limit.give_back(1);
+            return;
+        };
+        lent.stats.accepted.add(1);
+        lent.stats.open.add(1);
+        let connection = self.connections.get_mut(id).expect("just inserted");
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let stream = connection.stream_mut();
+        if let Err(error) = self.registry.register(stream, token(self.index, id), interest) {
+            tracing::error!(%error, "cannot watch a connection");
+            self.close(id, lent);
+            return;
+        }
+        self.touch(id, lent, |_, _| ());
+    }
+
+    /// Lets something happen to a connection, and has it moved in this turn.
+    fn touch(
+        &mut self,
+        id: ConnId,
+        lent: &mut Lent,
+        step: impl FnOnce(&mut Connection<P::Session>, &mut Lent),
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if guarded(|| step(connection, lent)).is_none() {
+            connection.broken = true;
+            lent.stats.panicked.add(1);
+        }
+        if !std::mem::replace(&mut connection.queued, true) {
+            self.ready.push(id);
+        }
+        self.subscribe(id, lent);
+    }
+
+    fn subscribe(&mut self, id: ConnId, lent: &mut Lent) {
+        if lent.subscriptions.is_empty() {
+            return;
+        }
+        for topic in lent.subscriptions.drain(..) {
+            self.topics.follow(id, topic, lent.now);
+        }
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.subscribed = true;
+        }
+    }
+
+    /// Moves every connection that something happened to. Reads first, then writes once all that
+    /// has become ready, whatever made it so.
+    fn pump(&mut self, lent: &mut Lent) {
+        let mut ready = std::mem::take(&mut self.ready);
+        for id in ready.drain(..) {
+            let Some(connection) = self.connections.get_mut(id) else { continue };
+            connection.queued = false;
+            let verdict = guarded(|| connection.pump(lent)).unwrap_or_else(|| {
+                lent.stats.panicked.add(1);
+                Verdict::Close
+            });
+            if verdict == Verdict::Close {
+                lent.subscriptions.clear();
+                self.close(id, lent);
+                continue;
+            }
+            if verdict == Verdict::Again {
+                connection.queued = true;
+                self.ready.push(id);
+            }
+            file(&mut self.timers, connection, id, self.write_timeout);
+            self.subscribe(id, lent);
+        }
+        // Keep the longer list's memory for the next turn.
+        if self.ready.is_empty() {
+            self.ready = ready;
+        }
+    }
+
+    fn expire(&mut self, lent: &mut Lent) {
+        self.timers.advance(lent.now, &mut self.due);
+        let rest = self.due.len().saturating_sub(EXPIRIES_PER_TURN_MAX);
+        for entry in self.due.split_off(rest) {
+            let Some(connection) = self.connections.get_mut(entry.id) else { continue };
+            if connection.filed != entry.tick {
+                continue; // It was filed anew for an earlier time.
+            }
+            connection.filed = UNFILED;
+            if connection.deadline(self.write_timeout).is_none_or(|at| at > lent.now) {
+                file(&mut self.timers, connection, entry.id, self.write_timeout);
+                continue;
+            }
+            let write_timeout = self.write_timeout;
+            let mut verdict = Verdict::Wait;
+            self.touch(entry.id, lent, |connection, lent| {
+                verdict = connection.expire(lent, write_timeout);
+            });
+            if verdict == Verdict::Close {
+                self.close(entry.id, lent);
+            }
+        }
+    }
+
+    fn push(&mut self, lent: &mut Lent) {
+        self.topics.look(lent.now);
+        for _ in 0..PUSHES_PER_TURN_MAX {
+            let Some(push) = self.topics.next_push() else { return };
+            self.touch(push.conn, lent, |connection, lent| {
+                connection.call(lent, |session, turn| {
+                    session.pushed(&push.topic, &push.event, turn);
+                });
+            });
+        }
+    }
+
+    fn close(&mut self, id: ConnId, lent: &mut Lent) {
+        // Dropping the socket takes it out of epoll as well.
+        let Some(connection) = self.connections.remove(id) else { return };
+        if connection.subscribed {
+            self.topics.leave(id);
+        }
+        self.limit.give_back(1);
+        lent.stats.open.subtract(1);
+    }
+}
+
+impl<P: Protocol> AnyPort for Port<P> {
+    fn accept_pending(&mut self) {
+        if let Some(acceptor) = &mut self.acceptor {
+            acceptor.set_pending();
+        }
+    }
+
+    fn ready(&mut self, id: ConnId, readiness: Readiness) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.readable |= readiness.readable || readiness.read_closed;
+        connection.writable |= readiness.writable;
+        connection.read_closed |= readiness.read_closed;
+        connection.reset |= readiness.reset;
+        if !std::mem::replace(&mut connection.queued, true) {
+            self.ready.push(id);
+        }
+    }
+
+    fn deliver(&mut self, lent: &mut Lent) {
+        // Counted first: what is posted meanwhile rings the bell again.
+        let deliveries: Vec<_> = self.mailbox.drain().collect();
+        for delivery in deliveries {
+            match delivery {
+                // The client may have left meanwhile; then nobody waits for this reply.
+                Delivery::Reply { conn, reply } => self.touch(conn, lent, |connection, lent| {
+                    connection.call(lent, |session, turn| session.complete(reply, turn));
+                }),
+                Delivery::Changed(signal) => self.topics.changed(signal),
+            }
+        }
+    }
+
+    fn turn(&mut self, lent: &mut Lent) {
+        self.accept(lent, ACCEPTS_PER_TURN_MAX);
+        self.refusals.look(lent.now);
+        self.expire(lent);
+        self.push(lent);
+        self.pump(lent);
+    }
+
+    fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.due.is_empty()
+            || self.topics.is_pushing()
+            || self.acceptor.as_ref().is_some_and(Acceptor::is_pending)
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let retry = self.acceptor.as_ref().and_then(Acceptor::retry_at);
+        let others = [retry, self.refusals.next_look(), self.topics.wake_at()];
+        others.into_iter().flatten().chain(self.timers.next()).min()
+    }
+
+    fn drain(&mut self, lent: &mut Lent) {
+        // A listener that closes resets what waits in its backlog: take that first.
+        self.accept(lent, usize::try_from(LISTEN_BACKLOG).unwrap_or(usize::MAX));
+        self.acceptor = None;
+        // What has reached the socket counts as in flight, whether its event was seen or not.
+        let ids: Vec<ConnId> = self.connections.ids().collect();
+        for id in &ids {
+            self.touch(*id, lent, |connection, _| connection.readable = true);
+        }
+        self.pump(lent);
+        for id in ids {
+            self.touch(id, lent, |connection, lent| connection.call(lent, Session::drain));
+        }
+        self.pump(lent);
+    }
+
+    fn close_all(&mut self, lent: &mut Lent) {
+        let ids: Vec<ConnId> = self.connections.ids().collect();
+        for id in ids {
+            self.close(id, lent);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.connections.len() == 0
+    }
+}
+
+/// Sees to it that the connection is looked at when its deadline passes. A deadline that only
+/// moved away costs one comparison.
+fn file<S: Session>(
+    timers: &mut Timers,
+    connection: &mut Connection<S>,
+    id: ConnId,
+    write_timeout: Duration,
+) {
+    let Some(deadline) = connection.deadline(write_timeout) else { return };
+    let tick = timers.tick_after(deadline);
+    if tick < connection.filed {
+        connection.filed = tick;
+        timers.file(id, tick);
+    }
+}
+
+/// Runs code of a session. `None` when it panicked: a bug of ours costs one connection, and the
+/// message is in the log already.
+fn guarded<T>(step: impl FnOnce() -> T) -> Option<T> {
+    // Unwind safety: the connection is closed and its session never called again.
+    let result = catch_unwind(AssertUnwindSafe(step));
+    if result.is_err() {
+        tracing::error!("a session panicked; its connection is closed");
+    }
+    result.ok()
+}

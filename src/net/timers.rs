@@ -1,0 +1,173 @@
+//! Deadlines of many connections: a hashed wheel, in which a later deadline costs nothing.
+//!
+//! A connection has at most one entry that counts, filed no later than its deadline. When the
+//! deadline moves away the entry stays; it fires early and is filed again. So a keep-alive
+//! connection that renews its idle deadline with every request touches the wheel once a minute.
+
+use crate::session::ConnId;
+use std::time::{Duration, Instant};
+
+const TICKS_PER_SECOND: u64 = 32;
+const TICK_NANOS: u32 = 1_000_000_000 / 32;
+/// One turn of the wheel is 64 s; what is due later passes by and stays.
+const BUCKETS: usize = 2_048;
+const WORDS: usize = BUCKETS / 64;
+
+/// A tick that no entry has: the connection is in no bucket.
+pub(super) const UNFILED: u64 = u64::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) id: ConnId,
+    /// When it fires. An entry whose tick is not its connection's any more is void.
+    pub(super) tick: u64,
+}
+
+pub(super) struct Timers {
+    start: Instant,
+    /// Everything up to this tick has fired.
+    current: u64,
+    buckets: Vec<Vec<Entry>>,
+    /// One bit for each bucket that is not empty.
+    occupied: [u64; WORDS],
+}
+
+impl Timers {
+    pub(super) fn new(start: Instant) -> Self {
+        let buckets = (0..BUCKETS).map(|_| Vec::new()).collect();
+        Self { start, current: 0, buckets, occupied: [0; WORDS] }
+    }
+
+    /// The first tick at which `deadline` has passed.
+    pub(super) fn tick_after(&self, deadline: Instant) -> u64 {
+        let elapsed = deadline.saturating_duration_since(self.start);
+        let ticks = elapsed.as_secs().saturating_mul(TICKS_PER_SECOND)
+            + u64::from(elapsed.subsec_nanos() / TICK_NANOS);
+        ticks.saturating_add(1).clamp(self.current + 1, UNFILED - 1)
+    }
+
+    pub(super) fn file(&mut self, id: ConnId, tick: u64) {
+        let bucket = bucket_of(tick);
+        self.buckets[bucket].push(Entry { id, tick });
+        self.occupied[bucket / 64] |= 1 << (bucket % 64);
+    }
+
+    /// Moves what is due by `now` into `due`.
+    pub(super) fn advance(&mut self, now: Instant, due: &mut Vec<Entry>) {
+        let elapsed = now.saturating_duration_since(self.start);
+        let target = elapsed.as_secs() * TICKS_PER_SECOND
+            + u64::from(elapsed.subsec_nanos() / TICK_NANOS);
+        while let Some(tick) = self.next_occupied().filter(|tick| *tick <= target) {
+            self.current = tick;
+            let bucket = bucket_of(tick);
+            let entries = &mut self.buckets[bucket];
+            due.extend(entries.extract_if(.., |entry| entry.tick <= target));
+            if entries.is_empty() {
+                self.occupied[bucket / 64] &= !(1 << (bucket % 64));
+                // A burst of connections must not leave its peak in every bucket for ever.
+                entries.shrink_to(64);
+            }
+        }
+        self.current = self.current.max(target);
+    }
+
+    /// When to look again; early at times, never late.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let tick = self.next_occupied()?;
+        let nanos = u64::from(TICK_NANOS) * (tick % TICKS_PER_SECOND);
+        Some(self.start + Duration::from_secs(tick / TICKS_PER_SECOND) + Duration::from_nanos(nanos))
+    }
+
+    /// The nearest tick after `current` whose bucket holds something.
+    fn next_occupied(&self) -> Option<u64> {
+        let first = bucket_of(self.current + 1);
+        // One word more than there are: the first is looked at twice, its upper bits now and its
+        // lower ones at the end.
+        for step in 0..=WORDS {
+            let index = (first / 64 + step) % WORDS;
+            let mask = match step {
+                0 => u64::MAX << (first % 64),
+                WORDS => !(u64::MAX << (first % 64)),
+                _ => u64::MAX,
+            };
+            let word = self.occupied[index] & mask;
+            if word != 0 {
+                let bucket = index * 64 + word.trailing_zeros() as usize;
+                let distance = (bucket + BUCKETS - first) % BUCKETS;
+                return Some(self.current + 1 + distance as u64);
+            }
+        }
+        None
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a remainder of BUCKETS fits")]
+fn bucket_of(tick: u64) -> usize {
+    (tick % BUCKETS as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(slot: u32) -> ConnId {
+        ConnId { slot, generation: 0 }
+    }
+
+    #[test]
+    fn fires_each_deadline_once_after_it_has_passed_and_never_before() {
+        let start = Instant::now();
+        let mut timers = Timers::new(start);
+        // Some seconds, in an order that is no order, beyond one turn of the wheel.
+        let deadlines: Vec<Duration> =
+            (0..200_u64).map(|i| Duration::from_millis(i * 7_919 % 150_000)).collect();
+        for (slot, deadline) in (0..).zip(&deadlines) {
+            let tick = timers.tick_after(start + *deadline);
+            timers.file(id(slot), tick);
+        }
+        let mut fired = vec![false; deadlines.len()];
+        let mut due = Vec::new();
+        let mut last = Duration::ZERO;
+        while let Some(next) = timers.next() {
+            let now = next - start;
+            assert!(now > last, "time moves on");
+            last = now;
+            timers.advance(next, &mut due);
+            for entry in due.drain(..) {
+                let slot = entry.id.slot as usize;
+                assert!(deadlines[slot] <= now, "not before its time");
+                assert!(now - deadlines[slot] <= Duration::from_millis(32), "within a tick");
+                assert!(!std::mem::replace(&mut fired[slot], true), "once");
+            }
+        }
+        assert!(fired.iter().all(|fired| *fired));
+    }
+
+    #[test]
+    fn a_long_sleep_loses_nothing() {
+        let start = Instant::now();
+        let mut timers = Timers::new(start);
+        for slot in 0..100 {
+            let tick = timers.tick_after(start + Duration::from_secs(u64::from(slot)));
+            timers.file(id(slot), tick);
+        }
+        let mut due = Vec::new();
+        timers.advance(start + Duration::from_secs(1_000), &mut due);
+        assert_eq!(due.len(), 100);
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_fires_at_the_next_tick() {
+        let start = Instant::now();
+        let mut timers = Timers::new(start);
+        let mut due = Vec::new();
+        timers.advance(start + Duration::from_secs(5), &mut due);
+        let tick = timers.tick_after(start);
+        timers.file(id(1), tick);
+        let next = timers.next().expect("one is filed");
+        assert!(next <= start + Duration::from_millis(5_032));
+        timers.advance(next, &mut due);
+        assert_eq!(due, [Entry { id: id(1), tick }]);
+    }
+}

@@ -1,0 +1,236 @@
+//! Who follows what on one port: pushes the latest event of each topic, a few sessions at a time.
+
+use crate::limits::{TOPIC_INTERVAL, TOPIC_LOOK_INTERVAL};
+use crate::session::{ConnId, Event, Signal, Topic};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Instant;
+
+/// Which signals a port wants to hear of. Shared with the threads that announce.
+pub(super) struct SignalGate {
+    signals: Vec<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    /// Somebody follows a topic of this signal.
+    wanted: AtomicBool,
+    /// Posted and not taken yet: posting once more would say nothing new.
+    posted: AtomicBool,
+}
+
+impl SignalGate {
+    pub(super) fn new() -> Self {
+        Self { signals: (0..=u8::MAX).map(|_| Gate::default()).collect() }
+    }
+
+    /// True when the announcement must be posted to the loop. On any thread.
+    pub(super) fn announce(&self, signal: Signal) -> bool {
+        // Pairs with the fence in `want`: either we see that it is wanted, or the loop, which
+        // looks at the topic after that, sees what was published before this announcement.
+        fence(Ordering::SeqCst);
+        let gate = self.gate(signal);
+        gate.wanted.load(Ordering::Relaxed) && !gate.posted.swap(true, Ordering::AcqRel)
+    }
+
+    fn want(&self, signal: Signal, wanted: bool) {
+        self.gate(signal).wanted.store(wanted, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Before looking at the topics: what is announced from here on is posted again.
+    fn take(&self, signal: Signal) {
+        self.gate(signal).posted.swap(false, Ordering::AcqRel);
+    }
+
+    fn gate(&self, signal: Signal) -> &Gate {
+        &self.signals[usize::from(signal.0)]
+    }
+}
+
+/// One session that is to hear of one event.
+pub(super) struct Push {
+    pub(super) conn: ConnId,
+    pub(super) topic: Arc<dyn Topic>,
+    pub(super) event: Event,
+}
+
+pub(super) struct Topics {
+    gate: Arc<SignalGate>,
+    /// By the address of the shared topic, which nobody else can have while we hold it.
+    followed: HashMap<usize, Followed>,
+    /// What each subscribed connection follows; others cost nothing.
+    by_conn: HashMap<ConnId, Vec<usize>>,
+    /// Topics whose event has not reached everybody, in turns.
+    runs: VecDeque<usize>,
+    /// When to look at topics although no signal came.
+    next_look: Option<Instant>,
+}
+
+struct Followed {
+    topic: Arc<dyn Topic>,
+    /// In the order of joining; the dead are swept out when there are many.
+    subscribers: Vec<ConnId>,
+    alive: usize,
+    /// The event that is being pushed, or was.
+    event: Option<Event>,
+    /// Where the run goes on, and how many subscribers have not had `event`.
+    cursor: usize,
+    remaining: usize,
+    /// It may have changed since `event`.
+    dirty: bool,
+    /// Not before: at most 10 events a second.
+    next_event_at: Instant,
+}
+
+impl Topics {
+    pub(super) fn new(gate: Arc<SignalGate>) -> Self {
+        Self {
+            gate,
+            followed: HashMap::new(),
+            by_conn: HashMap::new(),
+            runs: VecDeque::new(),
+            next_look: None,
+        }
+    }
+
+    pub(super) fn follow(&mut self, conn: ConnId, topic: Arc<dyn Topic>, now: Instant) {
+        let key = Arc::as_ptr(&topic).cast::<()>().addr();
+        let keys = self.by_conn.entry(conn).or_default();
+        if keys.contains(&key) {
+            return;
+        }
+        keys.push(key);
+        let gate = &self.gate;
+        let followed = self.followed.entry(key).or_insert_with(|| {
+            gate.want(topic.signal(), true);
+            Followed {
+                topic,
+                subscribers: Vec::new(),
+                alive: 0,
+                event: None,
+                cursor: 0,
+                remaining: 0,
+                // It may have changed between the session's look at it and this.
+                dirty: true,
+                next_event_at: now,
+            }
+        });
+        // A run that is under way ends with the newcomer; it has that event or an older one.
+        followed.subscribers.push(conn);
+        followed.alive += 1;
+        if followed.remaining > 0 {
+            followed.remaining += 1;
+        }
+        self.next_look.get_or_insert(now + TOPIC_LOOK_INTERVAL);
+    }
+
+    pub(super) fn leave(&mut self, conn: ConnId) {
+        for key in self.by_conn.remove(&conn).unwrap_or_default() {
+            let followed = self.followed.get_mut(&key).expect("kept while it has a subscriber");
+            followed.alive -= 1;
+            if followed.alive == 0 {
+                self.forget(key);
+            } else if followed.subscribers.len() > 2 * followed.alive + 64 {
+                let by_conn = &self.by_conn;
+                followed.sweep(|id| by_conn.get(&id).is_some_and(|keys| keys.contains(&key)));
+            }
+        }
+    }
+
+    fn forget(&mut self, key: usize) {
+        let Some(gone) = self.followed.remove(&key) else { return };
+        let signal = gone.topic.signal();
+        let wanted = self.followed.values().any(|followed| followed.topic.signal() == signal);
+        self.gate.want(signal, wanted);
+        self.runs.retain(|run| *run != key);
+        if self.followed.is_empty() {
+            self.next_look = None;
+        }
+    }
+
+    /// An announcement arrived.
+    pub(super) fn changed(&mut self, signal: Signal) {
+        self.gate.take(signal);
+        for followed in self.followed.values_mut() {
+            followed.dirty |= followed.topic.signal() == signal;
+        }
+    }
+
+    /// Asks the topics that may have changed for their event.
+    pub(super) fn look(&mut self, now: Instant) {
+        let all = self.next_look.is_some_and(|at| at <= now);
+        if all {
+            self.next_look = Some(now + TOPIC_LOOK_INTERVAL);
+        }
+        for (key, followed) in &mut self.followed {
+            followed.dirty |= all;
+            if followed.dirty && followed.next_event_at <= now {
+                let running = followed.remaining > 0;
+                followed.look(now);
+                if followed.remaining > 0 && !running {
+                    self.runs.push_back(*key);
+                }
+            }
+        }
+    }
+
+    /// When [`Topics::look`] will have something to do.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        let dirty = self.followed.values().filter(|followed| followed.dirty);
+        dirty.map(|followed| followed.next_event_at).chain(self.next_look).min()
+    }
+
+    /// True while [`Topics::next_push`] has more to give.
+    pub(super) fn is_pushing(&self) -> bool {
+        !self.runs.is_empty()
+    }
+
+    /// Whom to tell next, and what. May name connections that are gone.
+    pub(super) fn next_push(&mut self) -> Option<Push> {
+        let key = *self.runs.front()?;
+        let followed = self.followed.get_mut(&key).expect("a run ends with its topic");
+        let push = followed.next_push();
+        if followed.remaining == 0 {
+            self.runs.pop_front();
+        } else if followed.cursor % 64 == 0 {
+            self.runs.rotate_left(1);
+        }
+        push
+    }
+}
+
+impl Followed {
+    fn look(&mut self, now: Instant) {
+        self.dirty = false;
+        let event = self.topic.event();
+        if self.event.as_ref().is_some_and(|last| last.version == event.version) {
+            return;
+        }
+        self.event = Some(event);
+        self.next_event_at = now + TOPIC_INTERVAL;
+        // Whoever has not had the last event skips it: the run goes round from where it is.
+        self.remaining = self.subscribers.len();
+    }
+
+    fn next_push(&mut self) -> Option<Push> {
+        if self.cursor >= self.subscribers.len() {
+            self.cursor = 0;
+        }
+        let conn = *self.subscribers.get(self.cursor)?;
+        self.cursor += 1;
+        self.remaining -= 1;
+        let event = self.event.clone()?;
+        Some(Push { conn, topic: Arc::clone(&self.topic), event })
+    }
+
+    /// Forgets the dead. A run starts again; sessions ignore a version that they have.
+    fn sweep(&mut self, mut is_alive: impl FnMut(ConnId) -> bool) {
+        self.subscribers.retain(|id| is_alive(*id));
+        self.cursor = 0;
+        if self.remaining > 0 {
+            self.remaining = self.subscribers.len();
+        }
+    }
+}
