@@ -11,6 +11,7 @@
 //! - nothing knows `app`.
 
 pub mod exec;
+pub mod gift;
 pub mod http;
 pub mod limits;
 pub mod session;
