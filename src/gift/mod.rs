@@ -3,6 +3,9 @@
 //! A gift is one journal entry. Everything else (boards, worth, fans) is a function of the journal:
 //! ordered by total descending, then by who reached it first, then by id ascending.
 
+pub mod board;
+pub mod period;
+
 use crate::exec::Answer;
 use crate::store::{RequestKey, StoreError};
 use std::ops::RangeInclusive;
