@@ -5,6 +5,7 @@
 
 pub mod board;
 pub mod period;
+pub mod wire;
 
 use crate::exec::Answer;
 use crate::store::{RequestKey, StoreError};
