@@ -1,7 +1,7 @@
 //! One board: a total per anchor, ordered by total, then by who reached it first, then by id.
 
+use super::order::Order;
 use super::{Place, Standing};
-use indexset::BTreeSet;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ pub struct Board {
     /// The default hasher is seeded at random: clients choose the ids, and must not be able to
     /// choose ones that collide.
     scores: HashMap<i64, Score>,
-    order: BTreeSet<Key>,
+    order: Order<Key>,
 }
 
 impl Board {
@@ -76,8 +76,10 @@ impl Board {
 
     /// The places `offset + 1` to `offset + num`, as far as there are any.
     pub fn top(&self, offset: usize, num: usize) -> Vec<Place> {
-        let end = offset.saturating_add(num).min(self.len());
-        (offset..end).map_while(|index| self.place(index)).collect()
+        let num = num.min(self.len().saturating_sub(offset));
+        let mut places = Vec::with_capacity(num);
+        places.extend(self.order.starting_at(offset).take(num).zip(offset + 1..).map(place));
+        places
     }
 
     /// The place of an anchor; `None` when it is not listed.
@@ -110,13 +112,13 @@ impl Board {
     }
 
     fn place(&self, index: usize) -> Option<Place> {
-        self.order.get_index(index).map(|key| Place {
-            id: key.id,
-            total_worth: key.total.0,
-            rank: index + 1,
-            reached_at_us: key.reached_at_us,
-        })
+        self.order.starting_at(index).next().map(|key| place((key, index + 1)))
     }
+}
+
+fn place((key, rank): (&Key, usize)) -> Place {
+    let Key { total, reached_at_us, id } = *key;
+    Place { id, total_worth: total.0, rank, reached_at_us }
 }
 
 /// Builds a board from `(anchor_id, total, reached_at_us)`, as [`Board::scores`] gives them; no
@@ -134,7 +136,98 @@ impl FromIterator<(i64, i64, i64)> for Board {
             }
         }
         keys.sort_unstable();
-        board.order = keys.into_iter().collect();
+        board.order = Order::from_sorted(&keys);
         board
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same by sorting all anchors at every question.
+    #[derive(Default)]
+    struct Model(HashMap<i64, Score>);
+
+    impl Model {
+        fn places(&self) -> Vec<Place> {
+            let listed = self.0.iter().filter(|(_, score)| score.total > 0);
+            let mut keys: Vec<Key> = listed.map(|(&id, score)| score.key(id)).collect();
+            keys.sort();
+            keys.iter().zip(1..).map(place).collect()
+        }
+    }
+
+    fn check(board: &Board, model: &Model) {
+        let places = model.places();
+        assert_eq!(board.len(), places.len());
+        assert_eq!(board.is_empty(), places.is_empty());
+        assert_eq!(board.top(0, usize::MAX), places);
+        for (id, score) in &model.0 {
+            assert_eq!(board.total(*id), Some(score.total));
+            let listed = places.iter().find(|place| place.id == *id).copied();
+            assert_eq!(board.rank(*id), listed);
+        }
+        for (index, place) in places.iter().enumerate() {
+            let around = index % 4;
+            let standing = board.standing(place.id, around).expect("it is listed");
+            assert_eq!(standing.place, *place);
+            assert_eq!(standing.ahead.as_ref(), index.checked_sub(1).map(|ahead| &places[ahead]));
+            assert_eq!(standing.behind.as_ref(), places.get(index + 1));
+            let end = (index + around + 1).min(places.len());
+            assert_eq!(standing.around, places[index.saturating_sub(around)..end]);
+            assert_eq!(board.top(index, around), places[index..(index + around).min(places.len())]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_board_is_what_sorting_all_totals_gives(
+            gifts in proptest::collection::vec((1..12_i64, -4..6_i64, 0..9_i64), 0..120),
+        ) {
+            let (mut board, mut model) = (Board::default(), Model::default());
+            for (id, delta, time_us) in gifts {
+                let score =
+                    model.0.entry(id).or_insert(Score { total: 0, reached_at_us: i64::MIN });
+                let delta = delta.max(-score.total);
+                score.total += delta;
+                score.reached_at_us = score.reached_at_us.max(time_us);
+                board.add(id, delta, time_us);
+            }
+            check(&board, &model);
+            check(&board.scores().collect(), &model);
+        }
+    }
+
+    #[test]
+    fn an_anchor_whose_gifts_were_taken_back_is_known_but_not_listed() {
+        let mut board = Board::default();
+        board.add(7, 5, 1);
+        board.add(7, -5, 2);
+        assert_eq!((board.total(7), board.rank(7), board.len()), (Some(0), None, 0));
+        assert_eq!((board.total(8), board.standing(8, 2)), (None, None));
+    }
+
+    #[test]
+    fn totals_keep_every_unit_up_to_the_largest_number() {
+        let mut board = Board::default();
+        board.add(1, i64::MAX - 1, 1);
+        board.add(2, i64::MAX, 2);
+        board.add(1, 1, 3);
+        let order: Vec<_> =
+            board.top(0, 2).iter().map(|place| (place.id, place.total_worth)).collect();
+        assert_eq!(order, [(2, i64::MAX), (1, i64::MAX)]);
+    }
+
+    #[test]
+    fn a_million_anchors_are_built_at_once_and_ranked_one_by_one() {
+        let count = 1_000_000;
+        let mut board: Board = (1..=count).map(|id| (id, id, 0)).collect();
+        board.add(1, count, 1);
+        let ids = |offset| board.top(offset, 2).iter().map(|place| place.id).collect::<Vec<_>>();
+        assert_eq!(ids(0), [1, count]);
+        assert_eq!(ids(999_998), [3, 2]);
+        assert_eq!(board.rank(2).map(|place| place.rank), Some(1_000_000));
     }
 }

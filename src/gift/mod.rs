@@ -4,6 +4,7 @@
 //! ordered by total descending, then by who reached it first, then by id ascending.
 
 pub mod board;
+mod order;
 pub mod period;
 pub mod wire;
 
