@@ -1,4 +1,6 @@
 //! The integration tests: one binary, a module per subject.
 
+mod gift_model;
+mod gift_suite;
 mod http_conversation;
 mod http_rig;
