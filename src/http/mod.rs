@@ -9,13 +9,14 @@ mod field_error;
 mod head;
 mod head_scan;
 mod host;
-
+mod json;
+mod json_parse;
 mod options;
 mod percent;
-
+mod query;
 mod reply_queue;
 mod request;
-
+mod request_key;
 mod responder;
 mod response;
 mod route;
@@ -23,8 +24,11 @@ mod router;
 mod session;
 
 pub use field_error::FieldError;
+pub use json::{Names, Object, Value, parse_id};
 pub use options::{HttpLimits, HttpOptions};
+pub use query::Query;
 pub use request::{Headers, Method, Request};
+pub use request_key::request_key;
 pub use responder::{Answer, Deferral, HttpReply, Responder, Ticket};
 pub use response::{Body, ContentType, HeaderValue, Response, Status};
 pub use router::{ErrorRenderer, Handler, Router};
