@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod exec;
 pub mod hello;
+pub mod gift;
 pub mod http;
 pub mod limits;
 pub mod log;

@@ -1,7 +1,9 @@
 //! What every worker asks of storage: apply a batch of commands, get one outcome for each.
 
+mod clock;
 mod request_key;
 
+pub use clock::{Clock, SystemClock};
 pub use request_key::RequestKey;
 
 /// State that one worker thread owns, hence `&mut self` and no lock.

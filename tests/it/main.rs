@@ -5,6 +5,8 @@ mod config;
 mod tidy;
 //! The integration tests: one binary, a module per subject.
 
+mod gift_model;
+mod gift_suite;
 mod http_conversation;
 mod http_rig;
 //! All integration tests, as one binary: it links once and runs in parallel.
