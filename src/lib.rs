@@ -13,13 +13,13 @@
 pub mod cli;
 pub mod config;
 pub mod exec;
-pub mod hello;
 pub mod gift;
+pub mod hello;
 pub mod http;
 pub mod limits;
 pub mod log;
-pub mod profile;
 pub mod net;
+pub mod profile;
 pub mod session;
 pub mod signal;
 pub mod store;

@@ -3,8 +3,8 @@
 use super::stats::LoopStats;
 use super::timers::UNFILED;
 use crate::limits::{
-    LINGER_BYTES_MAX, LINGER_TIME_MAX, READ_BYTES_PER_TURN_MAX, SPARE_QUEUES_MAX,
-    WRITE_SLICES_MAX, WRITES_PER_TURN_MAX,
+    LINGER_BYTES_MAX, LINGER_TIME_MAX, READ_BYTES_PER_TURN_MAX, SPARE_QUEUES_MAX, WRITE_SLICES_MAX,
+    WRITES_PER_TURN_MAX,
 };
 use crate::session::{HttpDate, Phase, SendQueue, Session, Topic, Turn};
 use mio::net::TcpStream;

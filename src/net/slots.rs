@@ -102,9 +102,8 @@ mod tests {
     #[test]
     fn grows_page_by_page_and_lists_what_it_holds() {
         let mut slots = Slots::new();
-        let ids: Vec<ConnId> = (0..3 * PAGE_ENTRIES)
-            .map(|value| slots.insert(|_| value).expect("room"))
-            .collect();
+        let ids: Vec<ConnId> =
+            (0..3 * PAGE_ENTRIES).map(|value| slots.insert(|_| value).expect("room")).collect();
         assert_eq!(slots.pages.len(), 3);
         for id in ids.iter().step_by(2) {
             slots.remove(*id);

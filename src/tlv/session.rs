@@ -4,9 +4,7 @@ use super::frame::{Frame, HEADER_BYTES, Layout, id};
 use super::responder::{Decision, Ticket, TlvReply};
 use super::{Deferral, Message, Peer, Service};
 use crate::exec::Outbox;
-use crate::limits::{
-    SEND_BYTES_HIGH, TLV_DATA_BYTES_MAX, TLV_QUEUE_BYTES_MAX, TLV_WELCOME_DELAY, TLV_WRITE_TIMEOUT,
-};
+use crate::limits::{SEND_BYTES_HIGH, TLV_DATA_BYTES_MAX, TLV_QUEUE_BYTES_MAX, TLV_WELCOME_DELAY};
 use crate::session::{ConnId, Event, Phase, SendQueue, Session, Topic, Turn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -101,8 +99,6 @@ pub struct TlvSession {
     input: Input,
     phase: Phase,
     last_received: Instant,
-    /// While something is unsent: when the peer must have taken some of it.
-    write_deadline: Option<Instant>,
 }
 
 impl TlvSession {
@@ -119,7 +115,6 @@ impl TlvSession {
             input: Input::Open,
             phase: Phase::Open,
             last_received: now,
-            write_deadline: None,
             port,
         }
     }
@@ -141,11 +136,6 @@ impl TlvSession {
             if self.phase == Phase::Open && self.is_free(turn.out) {
                 self.finish_if_input_ended(turn.out);
             }
-        }
-        if turn.out.is_empty() {
-            self.write_deadline = None;
-        } else if self.write_deadline.is_none() {
-            self.write_deadline = Some(turn.now + TLV_WRITE_TIMEOUT);
         }
     }
 
@@ -300,15 +290,12 @@ impl Session for TlvSession {
     }
 
     fn sent(&mut self, turn: &mut Turn<'_>) {
-        self.write_deadline = None; // Some went out: the rest has its full time again.
         self.advance(&[], turn);
     }
 
     fn expired(&mut self, turn: &mut Turn<'_>) {
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= turn.now);
-        if passed(self.write_deadline) {
-            self.phase = Phase::Aborted;
-        } else if passed(self.silence_deadline()) {
+        if passed(self.silence_deadline()) {
             self.greet(turn.out);
         } else if passed(self.idle_deadline()) {
             self.ignore_input();
@@ -326,7 +313,7 @@ impl Session for TlvSession {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let deadlines = [self.write_deadline, self.silence_deadline(), self.idle_deadline()];
+        let deadlines = [self.silence_deadline(), self.idle_deadline()];
         deadlines.into_iter().flatten().min()
     }
 

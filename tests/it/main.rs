@@ -1,16 +1,15 @@
-//! All integration tests, in one binary; each module is a subject.
+//! All integration tests, as one binary: it links once and runs in parallel. A module is a subject.
 
 mod cli;
+mod client;
 mod config;
-mod tidy;
-//! The integration tests: one binary, a module per subject.
-
-mod gift_model;
-mod gift_suite;
+mod crashes;
+mod fuzz_tlv;
+mod gift_process;
 mod http_conversation;
 mod http_rig;
-//! All integration tests, as one binary: it links once and runs in parallel.
-
-mod fuzz_tlv;
+mod server;
+mod server_rules;
+mod tidy;
 mod tlv_session;
 mod tlv_talk;

@@ -62,7 +62,10 @@ fn hello_arrives_whole_however_slowly_it_is_read() {
     let users = whole.json();
     let users = users.as_object().expect("an object keyed by nick");
     assert_eq!(users.len(), 100);
-    assert_eq!((&users["hello_0"]["Id"], &users["hello_99"]["Name"]), (&0.into(), &"hello_99".into()));
+    assert_eq!(
+        (&users["hello_0"]["Id"], &users["hello_99"]["Name"]),
+        (&0.into(), &"hello_99".into())
+    );
     assert!((200_000..260_000).contains(&whole.body.len()), "{}", whole.body.len());
 
     let mut slow = TcpStream::connect(server.http).expect("connect");
@@ -252,7 +255,8 @@ fn sigterm_answers_what_is_in_flight_and_exits_with_0() {
     assert_eq!(idle.get("/health").status, 200);
     let mut busy = server.client();
     let half = GIFT.len() / 2;
-    let head = format!("POST /gift/send HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", GIFT.len());
+    let head =
+        format!("POST /gift/send HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", GIFT.len());
     busy.send(head.as_bytes()).expect("sent");
     busy.send(&GIFT.as_bytes()[..half]).expect("sent");
     // The head has arrived once a later request on another connection of each loop was answered.
