@@ -10,6 +10,7 @@
 //! - no request crosses threads: it is decoded on the loop, and only a domain's command leaves;
 //! - nothing knows `app`.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod exec;
@@ -19,6 +20,7 @@ pub mod http;
 pub mod limits;
 pub mod log;
 pub mod net;
+pub mod ops;
 pub mod profile;
 pub mod session;
 pub mod signal;

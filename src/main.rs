@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fanfare::cli::run(|_, _| Err("the server is not assembled yet".into()))
+    fanfare::cli::run(fanfare::app::serve)
 }

@@ -70,6 +70,11 @@ impl<'a> Headers<'a> {
         Self(fields)
     }
 
+    /// Names and values in the order they came.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        self.0.iter().map(|field| (field.name, field.value))
+    }
+
     /// The first field of that name, whatever its case.
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.all(name).next()

@@ -1,0 +1,78 @@
+//! An echo server on the same HTTP library, for suites that test HTTP servers.
+//!
+//! `cargo run --example echo -- 127.0.0.1:8081`: GET and POST on any path of one segment answer 200
+//! with the request's body; `/echo` answers the request line and header fields as they arrived.
+
+use fanfare::exec::Outbox;
+use fanfare::http::{
+    Answer, ContentType, HttpOptions, HttpReply, HttpSession, Method, Request, Response, Router,
+};
+use fanfare::net::{
+    self, ConnectionLimit, Control, EventLoop, LoopOptions, PortOptions, Protocol,
+};
+use fanfare::session::{ConnId, Turn};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+struct Echo(Rc<Router>);
+
+impl Protocol for Echo {
+    type Session = HttpSession;
+
+    fn open(
+        &mut self,
+        conn: ConnId,
+        _: SocketAddr,
+        outbox: &Outbox<HttpReply>,
+        turn: &mut Turn<'_>,
+    ) -> HttpSession {
+        let options = Rc::new(HttpOptions::default());
+        HttpSession::new(conn, self.0.clone(), outbox.clone(), options, turn.now)
+    }
+
+    fn refusal(&self) -> &'static [u8] {
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+    }
+}
+
+fn body(request: &Request<'_>) -> Response {
+    let content_type = ContentType::Text;
+    Response { content_type, ..Response::json(request.body.to_vec()) }
+}
+
+fn head(request: &Request<'_>) -> Response {
+    let mut text = format!("{} {}", request.method.token(), request.path);
+    if !request.query.is_empty() {
+        text.push('?');
+        text.push_str(request.query);
+    }
+    text.push('\n');
+    for (name, value) in request.headers.iter() {
+        text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));
+    }
+    Response { content_type: ContentType::Text, ..Response::json(text) }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
+    let listener = net::bind(address.parse()?, 1, None)?.remove(0);
+    eprintln!("echo on {}", listener.local_addr()?);
+    let router = [Method::Get, Method::Post].into_iter().fold(Router::new(), |router, method| {
+        router
+            .route(method, "/", |request, _| Answer::now(body(request)))
+            .route(method, "/{any}", |request, _| Answer::now(body(request)))
+            .route(method, "/echo", |request, _| Answer::now(head(request)))
+    });
+    let options = LoopOptions { control: Control::new(), drain_timeout: Duration::from_secs(5) };
+    fanfare::signal::watch(Arc::clone(&options.control))?;
+    let mut event_loop = EventLoop::new(options)?;
+    let limit = Arc::new(ConnectionLimit::new(10_000));
+    let write_timeout = Duration::from_secs(30);
+    let port = PortOptions { limit, write_timeout, notifier: None };
+    event_loop.add_port(listener, Echo(Rc::new(router)), port)?;
+    event_loop.run()?;
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! What each loop serves: the public HTTP port, the TLV port, and on the first loop the operator's.
+
+use super::Listeners;
+use crate::config::{Config, Layout};
+use crate::exec::{Notifier, Outbox};
+use crate::gift::{self, LocalGifts, Streams};
+use crate::hello::Directory;
+use crate::http::{Answer, HttpLimits, HttpOptions, HttpReply, HttpSession, Method, Router, Service};
+use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
+use crate::net::{ConnectionLimit, EventLoop, PortOptions, Protocol};
+use crate::ops::{self, Gate, Readiness};
+use crate::session::{ConnId, Turn};
+use crate::tlv::{self, Heartbeat, TlvReply, TlvSession};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+/// Connections of the operator's listener; a person, a few scrapers.
+const ADMIN_CONNECTIONS_MAX: usize = 128;
+
+/// What one over the limit is told.
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
+    Retry-After: 1\r\nContent-Length: 45\r\nConnection: close\r\n\r\n\
+    {\"code\":503,\"message\":\"too many connections\"}";
+
+/// Everything that all loops share.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) notifier: Arc<Notifier>,
+    pub(super) gifts: Arc<LocalGifts>,
+    pub(super) streams: Arc<Streams>,
+    pub(super) directory: Directory,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) ports: Ports,
+}
+
+/// Limits and counters that hold over all loops.
+pub(super) struct Ports {
+    http: Arc<ConnectionLimit>,
+    tlv: Arc<ConnectionLimit>,
+    admin: Arc<ConnectionLimit>,
+    uids: Arc<AtomicI64>,
+}
+
+impl Ports {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            http: Arc::new(ConnectionLimit::new(config.http.max_connections)),
+            tlv: Arc::new(ConnectionLimit::new(config.tlv.max_connections)),
+            admin: Arc::new(ConnectionLimit::new(ADMIN_CONNECTIONS_MAX)),
+            uids: Arc::default(),
+        }
+    }
+}
+
+/// Gives a loop its ports. Runs on the loop's thread.
+pub(super) fn add(
+    event_loop: &mut EventLoop,
+    listeners: Listeners,
+    shared: &Arc<Shared>,
+) -> io::Result<()> {
+    let config = &shared.config;
+    let options = Rc::new(http_options(config));
+    let write_timeout = config.http.write_timeout.0;
+    let port = |limit: &Arc<ConnectionLimit>, notifier| PortOptions {
+        limit: Arc::clone(limit),
+        write_timeout,
+        notifier,
+    };
+    let public = Http { service: Rc::new(public_routes(shared)), options: Rc::clone(&options) };
+    let notifier = Some(&*shared.notifier);
+    event_loop.add_port(listeners.http, public, port(&shared.ports.http, notifier))?;
+    if let Some(listener) = listeners.admin {
+        let service: Rc<dyn Service> = Rc::new(operator_routes(shared));
+        let service = Gate::around(service, config.admin.token.expose());
+        event_loop.add_port(listener, Http { service, options }, port(&shared.ports.admin, None))?;
+    }
+    let tlv = Tlv { shared: Arc::clone(shared), port: None };
+    let limit = Arc::clone(&shared.ports.tlv);
+    let options = PortOptions { limit, write_timeout: WRITE_TIMEOUT, notifier: None };
+    event_loop.add_port(listeners.tlv, tlv, options)?;
+    Ok(())
+}
+
+fn public_routes(shared: &Arc<Shared>) -> Router {
+    let hello = Arc::clone(shared);
+    let router = ops::health(Router::new())
+        .route(Method::Get, "/hello", move |_, _| Answer::now(hello.directory.hello()));
+    let options = gift::ApiOptions { test_data: shared.config.dev.test_data };
+    gift::public_routes(router, &shared.gifts, &shared.streams, &options)
+}
+
+fn operator_routes(shared: &Arc<Shared>) -> Router {
+    let router = ops::routes(Router::new(), &shared.readiness);
+    gift::operator_routes(router, &shared.gifts)
+}
+
+fn http_options(config: &Config) -> HttpOptions {
+    let http = &config.http;
+    HttpOptions {
+        limits: HttpLimits {
+            request_line_bytes: http.max_request_line,
+            header_bytes: http.max_header_bytes,
+            header_count: http.max_header_count,
+            body_bytes: http.max_body,
+        },
+        idle_timeout: http.idle_timeout.0,
+        head_timeout: http.head_timeout.0,
+        body_timeout: http.body_timeout.0,
+        ..HttpOptions::default()
+    }
+}
+
+/// HTTP on a port, public or the operator's.
+struct Http {
+    service: Rc<dyn Service>,
+    options: Rc<HttpOptions>,
+}
+
+impl Protocol for Http {
+    type Session = HttpSession;
+
+    fn open(
+        &mut self,
+        conn: ConnId,
+        _: SocketAddr,
+        outbox: &Outbox<HttpReply>,
+        turn: &mut Turn<'_>,
+    ) -> HttpSession {
+        let (service, options) = (Rc::clone(&self.service), Rc::clone(&self.options));
+        HttpSession::new(conn, service, outbox.clone(), options, turn.now)
+    }
+
+    fn refusal(&self) -> &'static [u8] {
+        REFUSAL
+    }
+}
+
+/// The trading room's port; for now it answers heartbeats.
+struct Tlv {
+    shared: Arc<Shared>,
+    /// Made with the first connection, which brings the outbox.
+    port: Option<Rc<tlv::Port>>,
+}
+
+impl Protocol for Tlv {
+    type Session = TlvSession;
+
+    fn open(
+        &mut self,
+        conn: ConnId,
+        _: SocketAddr,
+        outbox: &Outbox<TlvReply>,
+        turn: &mut Turn<'_>,
+    ) -> TlvSession {
+        let shared = &self.shared;
+        let port = self.port.get_or_insert_with(|| {
+            let config = &shared.config.tlv;
+            let layout = match config.layout {
+                Layout::Auto => None,
+                Layout::Big => Some(tlv::Layout::Big),
+                Layout::Little => Some(tlv::Layout::Little),
+            };
+            let uids = Arc::clone(&shared.ports.uids);
+            let port = tlv::Port::new(Box::new(Heartbeat), outbox.clone(), uids);
+            Rc::new(port.with_layout(layout).with_data_bytes_max(config.max_data))
+        });
+        TlvSession::new(conn, Rc::clone(port), turn.now)
+    }
+
+    /// An error frame would need the client's layout, which nobody knows yet.
+    fn refusal(&self) -> &'static [u8] {
+        b""
+    }
+}
+
+const _: () = assert!(TLV_DATA_BYTES_MAX <= tlv::Layout::DETECTABLE_DATA_BYTES_MAX);
