@@ -42,6 +42,21 @@ pub const QUEUE_JOBS_MAX: usize = 16 * KIB;
 /// Jobs one worker takes at once: bounds the reply delay of the first job in a batch.
 pub const BATCH_JOBS_MAX: usize = KIB;
 
+/// Jobs one reader of a store takes at once: few, so that the other readers get their share.
+pub const READ_BATCH_JOBS_MAX: usize = 8;
+
+/// Changes shown on the gift boards per hold of their lock, which makes a loop wait about 1 µs each.
+pub const GIFT_PUBLISH_CHANGES_MAX: usize = 32;
+
+/// Journal entries that a checkpoint may lag behind: half a second of replay at the next start.
+pub const GIFT_CHECKPOINT_ENTRIES: i64 = 200_000;
+
+/// Journal entries folded into the checkpoint per transaction; bounds the memory for their sums.
+pub const GIFT_FOLD_ENTRIES_MAX: i64 = 100_000;
+
+/// Pages of 4 KiB in a write-ahead log before the bookkeeper moves them into the file.
+pub const GIFT_LOG_PAGES_MAX: i32 = 4096;
+
 const _: () = {
     assert!(READ_BYTES_PER_TURN_MAX >= READ_BYTES_MAX, "a turn must be able to fill the scratch");
     assert!(BATCH_JOBS_MAX <= QUEUE_JOBS_MAX, "a full batch must fit the queue");
