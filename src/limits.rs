@@ -12,8 +12,20 @@ pub const HEADER_BYTES_MAX: usize = 16 * KIB;
 /// Header fields (api.md: 431 beyond).
 pub const HEADER_COUNT_MAX: usize = 100;
 
+/// Places for parsed header fields on the stack; the configured count must fit (it is capped here).
+pub const HEADER_SLOTS_MAX: usize = 256;
+
 /// Request body (api.md: 413 beyond). A counter batch of 1,000 entries is about 150 KiB.
 pub const BODY_BYTES_MAX: usize = KIB * KIB;
+
+/// Extension bytes of one chunked body in all. Nobody sends any; more is only there to cost us.
+pub const CHUNK_EXTENSION_BYTES_MAX: usize = 4 * KIB;
+
+/// Trailer bytes of one chunked body in all; we read past them and use none.
+pub const TRAILER_BYTES_MAX: usize = 8 * KIB;
+
+/// Placeholders of one route.
+pub const ROUTE_PARAMS_MAX: usize = 4;
 
 /// What one read takes from a socket at most: the loop's scratch buffer.
 pub const READ_BYTES_MAX: usize = 64 * KIB;
@@ -61,5 +73,6 @@ const _: () = {
     assert!(READ_BYTES_PER_TURN_MAX >= READ_BYTES_MAX, "a turn must be able to fill the scratch");
     assert!(BATCH_JOBS_MAX <= QUEUE_JOBS_MAX, "a full batch must fit the queue");
     assert!(PIPELINE_DEPTH_MAX > 0, "a connection must be able to ask");
+    assert!(HEADER_COUNT_MAX <= HEADER_SLOTS_MAX, "the default count must fit the slots");
     assert!(WRITE_SLICES_MAX <= 1024, "Linux refuses more slices than UIO_MAXIOV");
 };

@@ -163,3 +163,171 @@ impl Keep {
         now_s.saturating_sub(span.until_s) < keep_s
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ZONES: [&str; 8] = [
+        "UTC",
+        "Asia/Shanghai",
+        "Asia/Kolkata",
+        "Europe/Berlin",
+        "Australia/Lord_Howe",
+        "America/Toronto",
+        "America/Havana",
+        "Pacific/Apia",
+    ];
+
+    fn zone(name: &str) -> TimeZone {
+        TimeZone::get(name).expect("the zone data is bundled")
+    }
+
+    fn second(text: &str) -> i64 {
+        text.parse::<Timestamp>().expect("a moment of the table").as_second()
+    }
+
+    /// The span that holds `at`, as it reads in UTC.
+    fn check(zone_name: &str, period: Period, at: &str, expected: (&str, &str)) {
+        let span = Calendar::new(zone(zone_name)).span(period, second(at));
+        let expected = Span { from_s: second(expected.0), until_s: second(expected.1) };
+        assert_eq!(span, Some(expected), "the {period:?} of {at} in {zone_name}");
+    }
+
+    #[test]
+    fn a_day_lasts_from_midnight_to_midnight_of_its_zone() {
+        let at = "2026-03-29T12:00:00Z";
+        check("UTC", Period::Day, at, ("2026-03-29T00:00:00Z", "2026-03-30T00:00:00Z"));
+        check("Asia/Shanghai", Period::Day, at, ("2026-03-28T16:00:00Z", "2026-03-29T16:00:00Z"));
+        check("Asia/Kolkata", Period::Day, at, ("2026-03-28T18:30:00Z", "2026-03-29T18:30:00Z"));
+        // 23 hours, and 25 in autumn.
+        check("Europe/Berlin", Period::Day, at, ("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"));
+        let autumn = "2026-10-25T12:00:00Z";
+        check(
+            "Europe/Berlin",
+            Period::Day,
+            autumn,
+            ("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+        );
+    }
+
+    #[test]
+    fn a_week_begins_on_monday_even_across_the_year() {
+        let sunday = "2027-01-03T23:59:59Z";
+        check("UTC", Period::Week, sunday, ("2026-12-28T00:00:00Z", "2027-01-04T00:00:00Z"));
+        let monday = "2027-01-04T00:00:00Z";
+        check("UTC", Period::Week, monday, ("2027-01-04T00:00:00Z", "2027-01-11T00:00:00Z"));
+        check(
+            "UTC",
+            Period::Week,
+            "1970-01-01T00:00:00Z",
+            ("1969-12-29T00:00:00Z", "1970-01-05T00:00:00Z"),
+        );
+        let spring = "2026-03-29T12:00:00Z";
+        check(
+            "Europe/Berlin",
+            Period::Week,
+            spring,
+            ("2026-03-22T23:00:00Z", "2026-03-29T22:00:00Z"),
+        );
+    }
+
+    #[test]
+    fn an_hour_is_that_of_the_wall_clock() {
+        let at = "2026-07-01T12:20:00Z";
+        check("UTC", Period::Hour, at, ("2026-07-01T12:00:00Z", "2026-07-01T13:00:00Z"));
+        check("Asia/Kolkata", Period::Hour, at, ("2026-07-01T11:30:00Z", "2026-07-01T12:30:00Z"));
+        check("Asia/Kathmandu", Period::Hour, at, ("2026-07-01T12:15:00Z", "2026-07-01T13:15:00Z"));
+        // The hour from 2 to 3 comes twice: two hours.
+        let twice = [
+            ("2026-10-25T00:30:00Z", "2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z"),
+            ("2026-10-25T01:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"),
+        ];
+        for (at, from, until) in twice {
+            check("Europe/Berlin", Period::Hour, at, (from, until));
+        }
+        // Set back by half an hour at 2: the second half from 1:30 to 2 stands alone.
+        let alone = ("2026-04-04T15:00:00Z", "2026-04-04T15:30:00Z");
+        check("Australia/Lord_Howe", Period::Hour, "2026-04-04T15:10:00Z", alone);
+    }
+
+    #[test]
+    fn a_midnight_that_is_skipped_or_comes_twice_has_one_day() {
+        // Havana jumps from 0 to 1 in spring, and goes back from 1 to 0 in autumn.
+        check(
+            "America/Havana",
+            Period::Day,
+            "2026-03-08T12:00:00Z",
+            ("2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
+        );
+        check(
+            "America/Havana",
+            Period::Day,
+            "2026-11-01T05:30:00Z",
+            ("2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"),
+        );
+        // Toronto went back from 0:01 to 23:01 of the day before.
+        check(
+            "America/Toronto",
+            Period::Day,
+            "2006-10-29T04:30:00Z",
+            ("2006-10-29T04:00:00Z", "2006-10-30T05:00:00Z"),
+        );
+        // Apia left out the 30th of December 2011.
+        check(
+            "Pacific/Apia",
+            Period::Day,
+            "2011-12-30T09:59:59Z",
+            ("2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"),
+        );
+        check(
+            "Pacific/Apia",
+            Period::Day,
+            "2011-12-30T10:00:00Z",
+            ("2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z"),
+        );
+    }
+
+    #[test]
+    fn all_time_and_the_ends_of_the_calendar_have_no_span() {
+        let calendar = Calendar::new(TimeZone::UTC);
+        assert_eq!(calendar.span(Period::All, 0), None);
+        for at_s in [i64::MIN, i64::MAX, 253_402_207_201] {
+            for period in [Period::Hour, Period::Day, Period::Week] {
+                assert_eq!(calendar.span(period, at_s), None, "{period:?} {at_s}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn periods_follow_each_other_without_gap_or_overlap(
+            name in proptest::sample::select(ZONES.as_slice()),
+            period in proptest::sample::select([Period::Hour, Period::Day, Period::Week].as_slice()),
+            at_s in 0..3_000_000_000_i64,
+        ) {
+            let (calendar, fresh) = (Calendar::new(zone(name)), || Calendar::new(zone(name)));
+            let span = calendar.span(period, at_s).expect("within the calendar");
+            prop_assert!(span.contains(at_s));
+            prop_assert_eq!(fresh().span(period, span.from_s), Some(span));
+            prop_assert_eq!(fresh().span(period, span.until_s - 1), Some(span));
+            let next = fresh().span(period, span.until_s).expect("within the calendar");
+            prop_assert_eq!(next.from_s, span.until_s);
+            let before = fresh().span(period, span.from_s - 1).expect("within the calendar");
+            prop_assert_eq!(before.until_s, span.from_s);
+            prop_assert_eq!(calendar.span(period, at_s), Some(span), "the one found last");
+        }
+    }
+
+    #[test]
+    fn a_board_is_kept_until_its_end_is_that_long_ago() {
+        let (keep, span) =
+            (Keep { hour_s: 10, day_s: 20, week_s: 0 }, Span { from_s: 0, until_s: 100 });
+        let kept = |period, now_s| keep.is_kept(period, span, now_s);
+        assert!(kept(Period::Hour, 109) && !kept(Period::Hour, 110));
+        assert!(kept(Period::Day, 119) && !kept(Period::Day, 120));
+        assert!(kept(Period::Week, 99) && !kept(Period::Week, 100));
+        assert!(kept(Period::All, i64::MAX));
+    }
+}

@@ -1,16 +1,45 @@
 //! HTTP/1.1 (RFC 9110, RFC 9112) as a value transformation: bytes to [`Request`], [`Response`] to
 //! bytes. No sockets, threads or clocks.
 
+mod body;
+mod chunked;
+mod encode;
+mod event_stream;
+mod field_error;
+mod head;
+mod head_scan;
+mod host;
+mod json;
+mod json_parse;
+mod options;
+mod percent;
+mod query;
+mod reply_queue;
 mod request;
+mod request_key;
 mod responder;
 mod response;
+mod route;
+mod router;
+mod session;
 
+pub use field_error::FieldError;
+pub use json::{Names, Object, Value, parse_id};
+pub use options::{HttpLimits, HttpOptions};
+pub use query::Query;
 pub use request::{Headers, Method, Request};
+pub use request_key::request_key;
 pub use responder::{Answer, Deferral, HttpReply, Responder, Ticket};
 pub use response::{Body, ContentType, HeaderValue, Response, Status};
+pub use router::{ErrorRenderer, Handler, Router};
+pub use session::HttpSession;
 
 /// Answers requests; called on the loop thread, so it must not block.
 pub trait Service {
     /// Decodes `request` and either answers now or hands the deferral to a worker.
     fn call(&self, request: &Request<'_>, deferral: Deferral<'_>) -> Answer;
 }
+
+/// A request that the protocol itself refuses: what the answer says. The connection ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Refusal(Status, &'static str);

@@ -1,10 +1,12 @@
 //! The local gift store: what survives what, and what it refuses.
 
 use crate::gift_local_rig::{Rig, START_US, send};
-use fanfare::gift::{Period, Written};
+use crate::gift_suite::{Backend, Setup, check_store};
+use fanfare::gift::{Period, Store, Written};
 use fanfare::store::{DataFolder, OpenError};
 use rusqlite::Connection;
 use std::fs;
+use std::sync::Arc;
 
 const HOUR_US: i64 = 3_600_000_000;
 
@@ -13,6 +15,52 @@ fn id(written: &Written) -> (i64, bool) {
         Written::Done { entry, replayed } => (entry.id, *replayed),
         other => panic!("nothing done: {other:?}"),
     }
+}
+
+/// A store under the suite: `between` runs on the closed folder at every restart.
+struct UnderSuite {
+    rig: Rig,
+    between: fn(&Rig),
+}
+
+impl UnderSuite {
+    fn new(setup: Setup, checkpoint_every: i64, between: fn(&Rig)) -> Self {
+        let mut rig = Rig::closed();
+        rig.options.clock = setup.clock;
+        rig.options.zone = setup.zone;
+        rig.options.keep = setup.keep;
+        rig.options.checkpoint_every = checkpoint_every;
+        rig.open();
+        Self { rig, between }
+    }
+}
+
+impl Backend for UnderSuite {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(self.rig.gifts()) as Arc<dyn Store>
+    }
+
+    fn restart(&mut self) {
+        self.rig.close();
+        (self.between)(&self.rig);
+        self.rig.open();
+    }
+}
+
+#[test]
+fn answers_as_the_model() {
+    check_store(24, |setup| UnderSuite::new(setup, 1_000_000, |_| ()));
+}
+
+#[test]
+fn answers_as_the_model_with_a_checkpoint_after_every_batch() {
+    check_store(24, |setup| UnderSuite::new(setup, 1, |_| ()));
+}
+
+#[test]
+fn answers_as_the_model_when_every_restart_finds_no_checkpoint() {
+    let remove = |rig: &Rig| fs::remove_file(rig.file("gift-checkpoint.db")).expect("removed");
+    check_store(24, |setup| UnderSuite::new(setup, 3, remove));
 }
 
 #[test]

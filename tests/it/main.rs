@@ -2,3 +2,7 @@
 
 mod gift_local;
 mod gift_local_rig;
+mod gift_model;
+mod gift_suite;
+mod http_conversation;
+mod http_rig;

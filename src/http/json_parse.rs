@@ -1,0 +1,138 @@
+//! The strict reading of JSON: serde_json's syntax, our own tree, no key twice at any depth.
+
+use super::field_error::FieldError;
+use super::json::{Object, Value};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+
+/// Objects up to this many fields are searched pair by pair for a doubled key; sorting is cheaper
+/// beyond.
+const PAIRWISE_FIELDS_MAX: usize = 16;
+
+/// Parses a whole body.
+pub(super) fn parse(bytes: &[u8]) -> Result<Object<'_>, FieldError> {
+    let doubled = Cell::new(None);
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = Seed { doubled: &doubled }.deserialize(&mut deserializer);
+    if let Some(key) = doubled.take() {
+        return Err(FieldError::new(key, "a key only once in its object"));
+    }
+    match value.and_then(|value| deserializer.end().map(|()| value)) {
+        Ok(Value::Object(object)) => Ok(object),
+        _ => Err(FieldError::new("body", "a JSON object in UTF-8")),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Seed<'c> {
+    /// The first key found twice.
+    doubled: &'c Cell<Option<String>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Int(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
+        Ok(i64::try_from(value).map_or(Value::OtherNumber, Value::Int))
+    }
+
+    /// Whatever has a point or an exponent, or is beyond 64 bits.
+    fn visit_f64<E>(self, _: f64) -> Result<Value<'de>, E> {
+        Ok(Value::OtherNumber)
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value<'de>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = access.next_element_seed(self)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value<'de>, A::Error> {
+        let mut fields = Vec::with_capacity(4);
+        while let Some(key) = access.next_key_seed(KeySeed)? {
+            fields.push((key, access.next_value_seed(self)?));
+        }
+        match doubled_key(&fields) {
+            None => Ok(Value::Object(Object { fields })),
+            Some(key) => {
+                self.doubled.set(Some(key.to_owned()));
+                Err(A::Error::custom("a key was given twice"))
+            }
+        }
+    }
+}
+
+fn doubled_key<'f>(fields: &'f [(Cow<'_, str>, Value<'_>)]) -> Option<&'f str> {
+    if fields.len() <= PAIRWISE_FIELDS_MAX {
+        let earlier = |index: usize| fields[..index].iter().map(|(key, _)| key);
+        let mut keys = fields.iter().enumerate();
+        return keys
+            .find(|(index, (key, _))| earlier(*index).any(|other| other == key))
+            .map(|(_, (key, _))| &**key);
+    }
+    let mut keys: Vec<&str> = fields.iter().map(|(key, _)| &**key).collect();
+    keys.sort_unstable();
+    keys.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
+struct KeySeed;
+
+impl<'de> DeserializeSeed<'de> for KeySeed {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeySeed {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}

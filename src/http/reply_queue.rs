@@ -1,0 +1,134 @@
+//! Puts answers back into request order: workers finish in any order, HTTP answers in one.
+
+use super::head::Connection;
+use super::responder::{Decision, Ticket};
+use super::response::Response;
+use crate::limits::PIPELINE_DEPTH_MAX;
+use std::collections::VecDeque;
+
+/// What the answer to one request must look like, whatever it says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// It was HEAD: no content.
+    pub(super) head_only: bool,
+    pub(super) connection: Connection,
+}
+
+/// One request that is not yet answered on the wire.
+pub(super) struct Slot {
+    pub(super) manner: Manner,
+    /// Requests behind an unanswered one that is not safe must wait.
+    pub(super) is_safe: bool,
+    /// [`Decision::Later`] while a worker has it.
+    pub(super) decision: Decision,
+}
+
+/// Open requests of one connection, oldest first.
+///
+/// Invariant: `slots[i]` answers ticket `next - slots.len() + i`. An empty queue owns no heap.
+#[derive(Default)]
+pub(super) struct ReplyQueue {
+    slots: VecDeque<Slot>,
+    next: u64,
+}
+
+impl ReplyQueue {
+    /// True when no further request may be taken on.
+    pub(super) fn is_full(&self) -> bool {
+        self.slots.len() >= PIPELINE_DEPTH_MAX
+    }
+
+    /// True when every request has been answered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// True while a write is under way. Nothing is taken on behind it, so it is the last.
+    pub(super) fn awaits_write(&self) -> bool {
+        let pending = |slot: &Slot| !slot.is_safe && matches!(slot.decision, Decision::Later);
+        self.slots.back().is_some_and(pending)
+    }
+
+    /// The name of the next request. An answer given at once needs no slot: then its ticket is
+    /// spent, and a second answer to it finds nobody.
+    pub(super) fn issue(&mut self) -> Ticket {
+        self.next += 1;
+        Ticket(self.next - 1)
+    }
+
+    /// Keeps a place for the ticket that was just issued.
+    pub(super) fn push(&mut self, slot: Slot) {
+        assert!(!self.is_full(), "the session stops parsing when the queue is full");
+        self.slots.push_back(slot);
+    }
+
+    /// Stores the reply of a worker. False when nobody waits for it any more.
+    pub(super) fn fill(&mut self, ticket: Ticket, response: Response) -> bool {
+        let first = self.next - self.slots.len() as u64;
+        let index = ticket.0.checked_sub(first).and_then(|index| usize::try_from(index).ok());
+        match index.and_then(|index| self.slots.get_mut(index)) {
+            Some(slot) if matches!(slot.decision, Decision::Later) => {
+                slot.decision = Decision::Now(response);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the oldest request if it has its answer.
+    pub(super) fn pop_ready(&mut self) -> Option<Slot> {
+        if matches!(self.slots.front()?.decision, Decision::Later) {
+            return None;
+        }
+        let slot = self.slots.pop_front();
+        if self.slots.is_empty() {
+            self.slots = VecDeque::new();
+        }
+        slot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(queue: &mut ReplyQueue, is_safe: bool) -> Ticket {
+        let ticket = queue.issue();
+        let manner = Manner { head_only: false, connection: Connection::Goes };
+        queue.push(Slot { manner, is_safe, decision: Decision::Later });
+        ticket
+    }
+
+    fn body(slot: Option<Slot>) -> Option<Vec<u8>> {
+        match slot?.decision {
+            Decision::Now(response) => Some(response.body.bytes().to_vec()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn replies_leave_in_request_order() {
+        let mut queue = ReplyQueue::default();
+        let (first, second) = (push(&mut queue, true), push(&mut queue, true));
+        assert!(queue.fill(second, Response::json("2")));
+        assert!(queue.pop_ready().is_none());
+        assert!(queue.fill(first, Response::json("1")));
+        assert_eq!(body(queue.pop_ready()).as_deref(), Some(b"1".as_slice()));
+        assert_eq!(body(queue.pop_ready()).as_deref(), Some(b"2".as_slice()));
+        assert!(queue.is_empty());
+        assert_eq!(queue.slots.capacity(), 0, "an empty queue owns no heap");
+    }
+
+    #[test]
+    fn a_reply_that_nobody_waits_for_is_ignored() {
+        let mut queue = ReplyQueue::default();
+        let spent = queue.issue();
+        assert!(!queue.fill(spent, Response::json("late")));
+        let open = push(&mut queue, false);
+        assert!(!queue.fill(spent, Response::json("late")));
+        assert!(!queue.fill(Ticket(99), Response::json("never issued")));
+        assert!(queue.awaits_write());
+        assert!(queue.fill(open, Response::json("1")));
+        assert!(!queue.fill(open, Response::json("2")), "one request, one reply");
+    }
+}
