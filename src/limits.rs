@@ -97,6 +97,20 @@ pub const TOPIC_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often a topic is looked at although nothing was announced: a board that the clock resets.
 pub const TOPIC_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Jobs one reader of a store takes at once: few, so that the other readers get their share.
+pub const READ_BATCH_JOBS_MAX: usize = 8;
+
+/// Changes shown on the gift boards per hold of their lock, which makes a loop wait about 1 µs each.
+pub const GIFT_PUBLISH_CHANGES_MAX: usize = 32;
+
+/// Journal entries that a checkpoint may lag behind: half a second of replay at the next start.
+pub const GIFT_CHECKPOINT_ENTRIES: i64 = 200_000;
+
+/// Journal entries folded into the checkpoint per transaction; bounds the memory for their sums.
+pub const GIFT_FOLD_ENTRIES_MAX: i64 = 100_000;
+
+/// Pages of 4 KiB in a write-ahead log before the bookkeeper moves them into the file.
+pub const GIFT_LOG_PAGES_MAX: i32 = 4096;
 
 const _: () = {
     assert!(TLV_QUEUE_BYTES_MAX > SEND_BYTES_HIGH, "answers alone must not make a push close");

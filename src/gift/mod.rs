@@ -4,13 +4,18 @@
 //! ordered by total descending, then by who reached it first, then by id ascending.
 
 pub mod board;
+pub mod local;
 mod order;
 pub mod period;
 pub mod wire;
 
 use crate::exec::Answer;
+use crate::session::Signal;
 use crate::store::{RequestKey, StoreError};
 use std::ops::RangeInclusive;
+
+/// Announced when any board changed.
+pub const GIFT_SIGNAL: Signal = Signal(0);
 
 /// What one gift may be worth.
 pub const WORTH: RangeInclusive<i64> = 1..=1_000_000_000_000;

@@ -1,9 +1,18 @@
 //! What every worker asks of storage: apply a batch of commands, get one outcome for each.
 
 mod clock;
+mod folder;
+mod health;
+mod open_error;
+mod remembered;
 mod request_key;
+pub mod sqlite;
 
 pub use clock::{Clock, SystemClock};
+pub use folder::DataFolder;
+pub use health::Health;
+pub use open_error::OpenError;
+pub use remembered::Remembered;
 pub use request_key::RequestKey;
 
 /// State that one worker thread owns, hence `&mut self` and no lock.

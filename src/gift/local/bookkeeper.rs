@@ -1,0 +1,200 @@
+//! The only writer of the journal: decides a batch, commits it, shows it.
+
+use super::draft::{Before, Draft};
+use super::journal::{self, Line};
+use super::shared::Shared;
+use super::{REVOKE, SEND, Step, load};
+use crate::gift::{Period, Write, Written};
+use crate::limits::GIFT_LOG_PAGES_MAX;
+use crate::store::sqlite::{self, Trouble};
+use crate::store::{OpenError, Remembered, Store, StoreError};
+use crossbeam_channel::Sender;
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// Owns the journal's writing connection, and what deciding needs beside the boards.
+pub(super) struct Bookkeeper {
+    shared: Arc<Shared>,
+    journal: Connection,
+    remembered: Remembered,
+    idempotency_keep_us: i64,
+    last_id: i64,
+    last_time_us: i64,
+    /// End of the current hour: then boards may be too old.
+    forget_at_s: i64,
+    /// Pages in the write-ahead log after the last commit.
+    log_pages: Arc<AtomicI32>,
+    checkpoint_every: i64,
+    /// Wakes the checkpoint thread; it ends when this is dropped.
+    bell: Sender<()>,
+}
+
+impl Bookkeeper {
+    /// Opens the journal, or makes it; `load` comes next.
+    pub(super) fn open(
+        shared: &Arc<Shared>,
+        idempotency_keep_us: i64,
+        checkpoint_every: i64,
+        bell: Sender<()>,
+    ) -> Result<Self, OpenError> {
+        let path = shared.folder.file(journal::FILE);
+        let mut journal = sqlite::open_writer(&path, &journal::FORMAT)?;
+        let log_pages = Arc::new(AtomicI32::new(0));
+        let pages = Arc::clone(&log_pages);
+        let count = move |_: &mut Wal, now| {
+            pages.store(now, Ordering::Relaxed);
+            Ok(())
+        };
+        journal.wal_hook(Some(count)).map_err(|error| sqlite::refused(&path, error))?;
+        Ok(Self {
+            shared: Arc::clone(shared),
+            journal,
+            remembered: Remembered::new(idempotency_keep_us),
+            idempotency_keep_us,
+            last_id: 0,
+            last_time_us: 0,
+            forget_at_s: i64::MIN,
+            log_pages,
+            checkpoint_every,
+            bell,
+        })
+    }
+
+    /// Puts the journal's boards into `shared`, and its recent keys into memory.
+    pub(super) fn load(mut self) -> Result<Self, OpenError> {
+        let boards = load::boards(&self.shared, &self.journal)?;
+        let now_us = self.shared.now_us(&boards);
+        self.load_keys(now_us.saturating_sub(self.idempotency_keep_us))
+            .map_err(|error| sqlite::refused(&self.shared.folder.file(journal::FILE), error))?;
+        self.shared.committed_id.store(self.last_id, Ordering::Release);
+        self.shared.replace(boards);
+        Ok(self)
+    }
+
+    fn load_keys(&mut self, since_us: i64) -> rusqlite::Result<()> {
+        (self.last_id, self.last_time_us) = journal::last(&self.journal)?;
+        journal::keys_since(&self.journal, since_us, |key, id, time_us, revokes| {
+            self.remembered.insert(if revokes { REVOKE } else { SEND }, key, id, time_us);
+        })
+    }
+
+    fn decide(&self, batch: Vec<Write>) -> rusqlite::Result<(Draft, Vec<Written>)> {
+        // A reader among readers: nobody else writes, so this makes no loop wait.
+        let boards = self.shared.boards();
+        let before = Before {
+            journal: &self.journal,
+            boards: &boards,
+            remembered: &self.remembered,
+            last_id: self.last_id,
+            last_time_us: self.last_time_us,
+            now_us: self.shared.clock.now_us(),
+        };
+        let mut draft = Draft::default();
+        let decide = |write| draft.decide(&before, write);
+        let outcomes = batch.into_iter().map(decide).collect::<rusqlite::Result<_>>()?;
+        Ok((draft, outcomes))
+    }
+
+    fn commit(&mut self, lines: &[Line]) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let inserted = || shared.step(Step::Inserted);
+        journal::append(&mut self.journal, lines, inserted).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> StoreError {
+        match sqlite::trouble(error) {
+            Trouble::Passing => {
+                tracing::warn!(%error, "gifts cannot be written for now; nothing was changed");
+            }
+            Trouble::Fatal => self.stop(&error.to_string()),
+        }
+        StoreError::Unavailable
+    }
+
+    /// Takes note of what is durable now, and shows it.
+    fn publish(&mut self, draft: Draft) {
+        let last = &draft.lines.last().expect("a commit has lines").entry;
+        (self.last_id, self.last_time_us) = (last.id, last.time_us);
+        self.shared.committed_id.store(last.id, Ordering::Release);
+        for line in &draft.lines {
+            if let Some(key) = &line.request_id {
+                let scope = if line.entry.revokes.is_some() { REVOKE } else { SEND };
+                self.remembered.insert(scope, key, line.entry.id, line.entry.time_us);
+            }
+        }
+        self.shared.publish(&draft.changes);
+        if self.last_time_us.div_euclid(1_000_000) >= self.forget_at_s {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.shared.forget(self.last_time_us);
+        let now_s = self.last_time_us.div_euclid(1_000_000);
+        let hour = self.shared.rules.calendar.span(Period::Hour, now_s);
+        self.forget_at_s = hour.map_or(i64::MAX, |hour| hour.until_s);
+    }
+
+    /// What can wait until a batch is durable and shown.
+    fn tidy(&mut self) {
+        let behind = self.last_id - self.shared.folded_id.load(Ordering::Relaxed);
+        if behind >= self.checkpoint_every {
+            // Full means that it is awake already.
+            let _ = self.bell.try_send(());
+        }
+        if self.log_pages.load(Ordering::Relaxed) >= GIFT_LOG_PAGES_MAX {
+            self.move_log("PRAGMA wal_checkpoint(PASSIVE)");
+            self.shared.step(Step::LogMoved);
+        }
+    }
+
+    /// Moves the write-ahead log into the file, so that it does not grow for ever.
+    fn move_log(&mut self, pragma: &str) {
+        // Until the next commit counts anew; a failure is tried again after it.
+        self.log_pages.store(0, Ordering::Relaxed);
+        let Err(error) = self.journal.query_row(pragma, [], |_| Ok(())) else { return };
+        match sqlite::trouble(&error) {
+            Trouble::Passing => tracing::warn!(%error, "the journal's log cannot be moved for now"),
+            Trouble::Fatal => self.stop(&error.to_string()),
+        }
+    }
+
+    fn stop(&self, reason: &str) {
+        self.shared.health.stop("gift", reason);
+        // Closing would sync once more and believe the answer.
+        let kept = self.journal.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        if let Err(error) = kept {
+            tracing::warn!(%error, "the journal's log may be moved at the end");
+        }
+    }
+}
+
+impl Store for Bookkeeper {
+    type Command = Write;
+    type Outcome = Written;
+
+    fn apply(&mut self, batch: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+        if self.shared.health.stopped().is_some() {
+            return Err(StoreError::Unavailable);
+        }
+        let (draft, outcomes) = self.decide(batch).map_err(|error| self.failed(&error))?;
+        self.shared.step(Step::Decided);
+        if !draft.lines.is_empty() {
+            self.commit(&draft.lines)?;
+            self.shared.step(Step::Committed);
+            self.publish(draft);
+            self.tidy();
+        }
+        self.shared.step(Step::Answering);
+        Ok(outcomes)
+    }
+
+    fn close(&mut self) {
+        if self.shared.health.stopped().is_none() {
+            self.move_log("PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Opens `SQLite` files so that an acknowledged commit is durable, or refuses without a trace.
+
+use super::OpenError;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a statement waits for a lock: an operator's shell may hold one for a moment.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// Files up to this size are read whole at the start to find damage; about a second.
+const CHECKED_BYTES_MAX: u64 = 1 << 30;
+
+/// What makes a file ours, and how it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Format {
+    /// `PRAGMA application_id`: tells our files from any other, and from each other.
+    pub application_id: i32,
+    /// Script `n` brings a file from `user_version` n to n + 1. Never edited, only added to.
+    pub migrations: &'static [&'static str],
+}
+
+impl Format {
+    /// The `user_version` that this program writes.
+    pub fn version(&self) -> i32 {
+        i32::try_from(self.migrations.len()).expect("a handful of migrations")
+    }
+}
+
+/// What to do about a statement that failed while writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing was written and a later try may work: the disk is full, memory is short, a lock.
+    Passing,
+    /// What the file holds is unknown: stop.
+    Fatal,
+}
+
+/// Sorts an error by what the writer must do.
+pub fn trouble(error: &rusqlite::Error) -> Trouble {
+    let Some(failure) = error.sqlite_error() else { return Trouble::Fatal };
+    match failure.code {
+        // SQLite reports ENOSPC of a write as FULL.
+        ErrorCode::DiskFull
+        | ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::OutOfMemory
+        | ErrorCode::OperationInterrupted => Trouble::Passing,
+        // The shared memory beside the log holds no record; a full disk cannot enlarge it.
+        ErrorCode::SystemIoFailure
+            if matches!(
+                failure.extended_code,
+                ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_SHMMAP | ffi::SQLITE_IOERR_NOMEM
+            ) =>
+        {
+            Trouble::Passing
+        }
+        _ => Trouble::Fatal,
+    }
+}
+
+/// Opens the only writing connection of a record, and makes or migrates the file.
+///
+/// A file that is refused is left as it was: it is looked at by read-only means first.
+pub fn open_writer(path: &Path, format: &Format) -> Result<Connection, OpenError> {
+    if is_empty(path)? {
+        make(path, format)?;
+    } else {
+        check_header(path, format)?;
+        check_content(path, format)?;
+    }
+    let open = || {
+        let mut connection = connect(path)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        // We move the log into the file ourselves, where an error is seen; SQLite would hide it.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        migrate(&mut connection, format)?;
+        Ok(connection)
+    };
+    let connection = open().map_err(|error| refused(path, error))?;
+    if connection.is_readonly("main").map_err(|error| refused(path, error))? {
+        return Err(OpenError::ReadOnly { path: path.to_path_buf() });
+    }
+    Ok(connection)
+}
+
+/// Opens one of many reading connections; the file must have a writer already.
+pub fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_WAIT)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        Ok(connection)
+    };
+    open().map_err(|error| refused(path, error))
+}
+
+pub(crate) fn refused(path: &Path, source: rusqlite::Error) -> OpenError {
+    let path = path.to_path_buf();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotOurs { path },
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, detail: source.to_string() },
+        Some(ErrorCode::ReadOnly) => OpenError::ReadOnly { path },
+        _ => OpenError::Sqlite { path, source },
+    }
+}
+
+fn is_empty(path: &Path) -> Result<bool, OpenError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len() == 0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(OpenError::Folder { path: path.to_path_buf(), source }),
+    }
+}
+
+/// Reads the 100 bytes that every `SQLite` file begins with (its "database header"), without
+/// `SQLite`: even a read-only connection may replay a log.
+fn check_header(path: &Path, format: &Format) -> Result<(), OpenError> {
+    let fail = |source| OpenError::Folder { path: path.to_path_buf(), source };
+    let mut head = Vec::with_capacity(100);
+    let file = File::open(path).map_err(fail)?;
+    file.take(100).read_to_end(&mut head).map_err(fail)?;
+    if !head.starts_with(b"SQLite format 3\0") {
+        return Err(OpenError::NotOurs { path: path.to_path_buf() });
+    }
+    if head.len() < 100 {
+        return Err(damaged(path, "it ends within its header"));
+    }
+    let word = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    check_format(path, format, word(68), word(60))
+}
+
+fn check_format(path: &Path, format: &Format, id: i32, version: i32) -> Result<(), OpenError> {
+    let path = path.to_path_buf();
+    if id != format.application_id {
+        return Err(OpenError::NotOurs { path });
+    }
+    if version > format.version() {
+        return Err(OpenError::Newer { path, found: version, known: format.version() });
+    }
+    Ok(())
+}
+
+/// Looks through the file on a read-only connection that leaves the log alone.
+fn check_content(path: &Path, format: &Format) -> Result<(), OpenError> {
+    let reader = open_reader(path)?;
+    let look = |pragma: &str| reader.query_row(pragma, [], |row| row.get(0));
+    let (id, version) = look("PRAGMA application_id")
+        .and_then(|id| Ok((id, look("PRAGMA user_version")?)))
+        .map_err(|error| refused(path, error))?;
+    check_format(path, format, id, version)?;
+    let size = std::fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len());
+    if size > CHECKED_BYTES_MAX {
+        return Ok(());
+    }
+    let verdict = reader.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match verdict.map_err(|error| refused(path, error))?.as_str() {
+        "ok" => Ok(()),
+        detail => Err(damaged(path, detail)),
+    }
+}
+
+fn damaged(path: &Path, detail: &str) -> OpenError {
+    OpenError::Damaged { path: path.to_path_buf(), detail: detail.to_owned() }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    Ok(connection)
+}
+
+/// Makes a file under another name and renames it when it is complete and on the disk: whenever
+/// the power fails, there is no file or a good one.
+fn make(path: &Path, format: &Format) -> Result<(), OpenError> {
+    let fail = |source| OpenError::Folder { path: path.to_path_buf(), source };
+    let fresh = path.with_extension("new");
+    remove(&fresh).map_err(fail)?;
+    let fill = || {
+        let mut connection = connect(&fresh)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        migrate(&mut connection, format)?;
+        connection.close().map_err(|(_, error)| error)
+    };
+    fill().map_err(|error| refused(&fresh, error))?;
+    File::open(&fresh).and_then(|file| file.sync_all()).map_err(fail)?;
+    std::fs::rename(&fresh, path).map_err(fail)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)
+}
+
+/// Removes a database with its log; for files that can be made anew.
+pub fn remove(path: &Path) -> std::io::Result<()> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection, format: &Format) -> rusqlite::Result<()> {
+    let found: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found == format.version() {
+        return Ok(());
+    }
+    let step = connection.transaction()?;
+    let done = usize::try_from(found).unwrap_or(0);
+    for script in &format.migrations[done..] {
+        step.execute_batch(script)?;
+    }
+    step.pragma_update(None, "application_id", format.application_id)?;
+    step.pragma_update(None, "user_version", format.version())?;
+    step.commit()?;
+    // The header is looked at without the log, so the new version must be in the file itself.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
