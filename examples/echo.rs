@@ -7,9 +7,7 @@ use fanfare::exec::Outbox;
 use fanfare::http::{
     Answer, ContentType, HttpOptions, HttpReply, HttpSession, Method, Request, Response, Router,
 };
-use fanfare::net::{
-    self, ConnectionLimit, Control, EventLoop, LoopOptions, PortOptions, Protocol,
-};
+use fanfare::net::{self, ConnectionLimit, Control, EventLoop, LoopOptions, PortOptions, Protocol};
 use fanfare::session::{ConnId, Turn};
 use std::error::Error;
 use std::net::SocketAddr;

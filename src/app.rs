@@ -5,14 +5,18 @@ mod ports;
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};
 use crate::exec::Notifier;
-use crate::gift::{Keep, LocalGifts, LocalOptions, LocalThreads, Streams};
+use crate::gift;
+use crate::gift::api::{ApiOptions, ConfigView};
+use crate::gift::local::{LocalGifts, LocalOptions, LocalThreads};
+use crate::gift::period::Keep;
+use crate::gift::stream::Streams;
 use crate::hello::Directory;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
 use crate::ops::{Part, Readiness};
 use crate::profile::CpuProfile;
 use crate::signal;
-use crate::store::DataFolder;
+use crate::store::{Clock, DataFolder, SystemClock};
 use ports::{Ports, Shared};
 use std::error::Error;
 use std::net::TcpListener;
@@ -59,9 +63,10 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
     let (gifts, gift_threads) = open_gifts(config, &folder, &notifier)?;
     let health = Arc::clone(&gifts);
     let part = Part::new("gift", move || health.health().stopped().map(str::to_owned));
+    let gifts: Arc<dyn gift::Store> = gifts;
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), vec![part])),
-        streams: Arc::new(Streams::new(gifts.clone())),
+        gift_options: gift_options(config, &gifts),
         gifts,
         directory: Directory::default(),
         ports: Ports::new(config),
@@ -97,6 +102,18 @@ fn open_gifts(
         ..LocalOptions::new(Arc::clone(notifier))
     };
     Ok(LocalGifts::open(folder, &options)?)
+}
+
+fn gift_options(config: &Config, gifts: &Arc<dyn gift::Store>) -> ApiOptions {
+    let clock = Arc::new(SystemClock);
+    // Test data are random gifts, other ones after each start.
+    let seed = clock.now_us().unsigned_abs();
+    ApiOptions {
+        streams: Arc::new(Streams::new(Arc::clone(gifts))),
+        test_data: config.dev.test_data.then_some(seed),
+        config: ConfigView { backend: "local".to_owned(), ..ConfigView::default() },
+        clock,
+    }
 }
 
 fn bind(config: &Config) -> Result<Vec<Listeners>, Box<dyn Error>> {

@@ -3,9 +3,12 @@
 use super::Listeners;
 use crate::config::{Config, Layout};
 use crate::exec::{Notifier, Outbox};
-use crate::gift::{self, LocalGifts, Streams};
+use crate::gift;
+use crate::gift::api::ApiOptions;
 use crate::hello::Directory;
-use crate::http::{Answer, HttpLimits, HttpOptions, HttpReply, HttpSession, Method, Router, Service};
+use crate::http::{
+    Answer, HttpLimits, HttpOptions, HttpReply, HttpSession, Method, Router, Service,
+};
 use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
 use crate::net::{ConnectionLimit, EventLoop, PortOptions, Protocol};
 use crate::ops::{self, Gate, Readiness};
@@ -29,8 +32,8 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: appli
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) notifier: Arc<Notifier>,
-    pub(super) gifts: Arc<LocalGifts>,
-    pub(super) streams: Arc<Streams>,
+    pub(super) gifts: Arc<dyn gift::Store>,
+    pub(super) gift_options: ApiOptions,
     pub(super) directory: Directory,
     pub(super) readiness: Arc<Readiness>,
     pub(super) ports: Ports,
@@ -75,7 +78,11 @@ pub(super) fn add(
     if let Some(listener) = listeners.admin {
         let service: Rc<dyn Service> = Rc::new(operator_routes(shared));
         let service = Gate::around(service, config.admin.token.expose());
-        event_loop.add_port(listener, Http { service, options }, port(&shared.ports.admin, None))?;
+        event_loop.add_port(
+            listener,
+            Http { service, options },
+            port(&shared.ports.admin, None),
+        )?;
     }
     let tlv = Tlv { shared: Arc::clone(shared), port: None };
     let limit = Arc::clone(&shared.ports.tlv);
@@ -88,13 +95,12 @@ fn public_routes(shared: &Arc<Shared>) -> Router {
     let hello = Arc::clone(shared);
     let router = ops::health(Router::new())
         .route(Method::Get, "/hello", move |_, _| Answer::now(hello.directory.hello()));
-    let options = gift::ApiOptions { test_data: shared.config.dev.test_data };
-    gift::public_routes(router, &shared.gifts, &shared.streams, &options)
+    gift::api::public_routes(router, &shared.gifts, &shared.gift_options)
 }
 
 fn operator_routes(shared: &Arc<Shared>) -> Router {
     let router = ops::routes(Router::new(), &shared.readiness);
-    gift::operator_routes(router, &shared.gifts)
+    gift::api::operator_routes(router, &shared.gifts, &shared.gift_options)
 }
 
 fn http_options(config: &Config) -> HttpOptions {

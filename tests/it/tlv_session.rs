@@ -2,9 +2,7 @@
 
 use crate::tlv_talk::{BEAT, LAYOUTS, Talk, WELCOME, frame, frames, header};
 use fanfare::exec::mailbox;
-use fanfare::limits::{
-    READ_BYTES_MAX, SEND_BYTES_HIGH, TLV_QUEUE_BYTES_MAX, TLV_WELCOME_DELAY,
-};
+use fanfare::limits::{READ_BYTES_MAX, SEND_BYTES_HIGH, TLV_QUEUE_BYTES_MAX, TLV_WELCOME_DELAY};
 use fanfare::session::{ConnId, Phase, Session};
 use fanfare::tlv::{
     Answer, Deferral, Frame, Heartbeat, Layout, Message, Peer, Port, Pusher, Responder, Service,
