@@ -1,6 +1,9 @@
 //! The integration tests: one binary, a module per subject.
 
+mod fuzz_corpus;
+mod fuzz_targets;
 mod http_conversation;
 mod http_head;
 mod http_rig;
 mod http_router;
+mod http_splits;
