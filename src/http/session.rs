@@ -347,6 +347,16 @@ impl HttpSession {
         }
         self.waiting = waiting;
         self.progress = false;
+        self.check();
+    }
+
+    /// Ten thousand idle connections must cost next to nothing.
+    fn check(&self) {
+        let owns_no_heap = self.recv.capacity() == 0
+            && self.incoming.is_none()
+            && self.stream.is_none()
+            && self.replies.owns_no_heap();
+        debug_assert!(owns_no_heap || self.waiting != Waiting::Request, "idle, it owns no heap");
     }
 }
 

@@ -128,12 +128,19 @@ impl Peer {
 
     /// Brings the session what workers have posted.
     pub(crate) fn deliver(&mut self) {
-        let deliveries: Vec<_> = self.mailbox.drain().collect();
-        for delivery in deliveries {
-            if let Delivery::Reply { reply, .. } = delivery {
-                self.turn(|session, turn| session.complete(reply, turn));
-            }
+        for reply in self.replies() {
+            self.turn(|session, turn| session.complete(reply, turn));
         }
+    }
+
+    /// Takes what workers have posted.
+    pub(crate) fn replies(&mut self) -> Vec<HttpReply> {
+        let deliveries = self.mailbox.drain();
+        let replies = deliveries.filter_map(|delivery| match delivery {
+            Delivery::Reply { reply, .. } => Some(reply),
+            Delivery::Changed(_) => None,
+        });
+        replies.collect()
     }
 
     pub(crate) fn push(&mut self, event: &Event) {

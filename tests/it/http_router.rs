@@ -109,8 +109,8 @@ fn a_wrong_method_is_told_the_right_ones() {
 
 #[test]
 fn lists_all_routes() {
-    let router = router();
-    let mut routes: Vec<_> = router.routes().collect();
+    let built = router();
+    let mut routes: Vec<_> = built.routes().collect();
     routes.sort_by_key(|(method, pattern)| (*pattern, method.token()));
     assert_eq!(routes.len(), 7);
     assert_eq!(routes[6], (Method::Delete, "/api/{resource}/{kind}/users/{user}"));
