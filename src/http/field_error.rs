@@ -30,6 +30,12 @@ impl FieldError {
     ) -> Self {
         Self { field: field.into(), expected: expected.into(), is_missing: true }
     }
+
+    /// The same, for a field inside of `outer`: `worth` within `items[3]` is `items[3].worth`.
+    #[must_use]
+    pub fn within(self, outer: &str) -> Self {
+        Self { field: format!("{outer}.{}", self.field).into(), ..self }
+    }
 }
 
 impl fmt::Display for FieldError {
@@ -51,5 +57,7 @@ mod tests {
         assert_eq!(error.to_string(), "worth: expected an integer from 1 to 9");
         let error = FieldError::required("worth", "an integer from 1 to 9");
         assert_eq!(error.to_string(), "worth is missing: expected an integer from 1 to 9");
+        let error = error.within("items[3]");
+        assert_eq!(error.field, "items[3].worth");
     }
 }
