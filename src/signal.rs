@@ -19,7 +19,10 @@ pub fn watch(control: Arc<Control>) -> io::Result<()> {
                 signal_hook::low_level::exit(128 + signal);
             }
             asked = true;
-            tracing::info!(signal, "stopping: answers what is in flight; a second signal exits at once");
+            tracing::info!(
+                signal,
+                "stopping: answers what is in flight; a second signal exits at once"
+            );
             control.drain();
         }
     })?;

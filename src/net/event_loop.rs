@@ -123,12 +123,15 @@ impl EventLoop {
         if id.slot == LISTENER_SLOT {
             port.accept_pending();
         } else {
-            port.ready(id, Readiness {
-                readable: event.is_readable(),
-                writable: event.is_writable(),
-                read_closed: event.is_read_closed(),
-                reset: event.is_write_closed() || event.is_error(),
-            });
+            port.ready(
+                id,
+                Readiness {
+                    readable: event.is_readable(),
+                    writable: event.is_writable(),
+                    read_closed: event.is_read_closed(),
+                    reset: event.is_write_closed() || event.is_error(),
+                },
+            );
         }
         false
     }

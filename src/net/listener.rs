@@ -30,9 +30,7 @@ pub fn bind(
     let probe = socket(address).and_then(|probe| probe.bind(&address.into()).map(|()| probe));
     let probe = probe.map_err(|error| named(address, &error))?;
     let bound = probe.local_addr()?.as_socket().unwrap_or(address);
-    (0..count)
-        .map(|_| listen(bound, keepalive).map_err(|error| named(bound, &error)))
-        .collect()
+    (0..count).map(|_| listen(bound, keepalive).map_err(|error| named(bound, &error))).collect()
 }
 
 fn listen(address: SocketAddr, keepalive: Option<Keepalive>) -> io::Result<TcpListener> {

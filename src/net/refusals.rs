@@ -47,9 +47,7 @@ impl Refusals {
 pub(super) fn send(mut stream: &TcpStream, refusal: &[u8]) -> bool {
     // A new socket has an empty send buffer, so one write takes all of it; if not, the peer
     // reads the close, which says enough.
-    stream.write(refusal).is_err()
-        || stream.shutdown(Shutdown::Write).is_err()
-        || discard(stream)
+    stream.write(refusal).is_err() || stream.shutdown(Shutdown::Write).is_err() || discard(stream)
 }
 
 /// Reads what the peer sent and forgets it; one small piece, it is owed no work. True when the

@@ -6,8 +6,8 @@ use crate::session::ConnId;
 /// never moves a connection.
 const PAGE_ENTRIES: usize = 128;
 
-/// Slots that fit the place a token has for them.
-pub(super) const SLOTS_MAX: usize = 1 << 24;
+/// Slots that fit the place a token has for them; the last one stands for the listener.
+const SLOTS_MAX: usize = (1 << 24) - 1;
 
 /// Values by [`ConnId`]; a freed slot gets a new generation.
 pub(super) struct Slots<T> {
@@ -102,9 +102,8 @@ mod tests {
     #[test]
     fn grows_page_by_page_and_lists_what_it_holds() {
         let mut slots = Slots::new();
-        let ids: Vec<ConnId> = (0..3 * PAGE_ENTRIES)
-            .map(|value| slots.insert(|_| value).expect("room"))
-            .collect();
+        let ids: Vec<ConnId> =
+            (0..3 * PAGE_ENTRIES).map(|value| slots.insert(|_| value).expect("room")).collect();
         assert_eq!(slots.pages.len(), 3);
         for id in ids.iter().step_by(2) {
             slots.remove(*id);

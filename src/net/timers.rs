@@ -55,8 +55,8 @@ impl Timers {
     /// Moves what is due by `now` into `due`.
     pub(super) fn advance(&mut self, now: Instant, due: &mut Vec<Entry>) {
         let elapsed = now.saturating_duration_since(self.start);
-        let target = elapsed.as_secs() * TICKS_PER_SECOND
-            + u64::from(elapsed.subsec_nanos() / TICK_NANOS);
+        let target =
+            elapsed.as_secs() * TICKS_PER_SECOND + u64::from(elapsed.subsec_nanos() / TICK_NANOS);
         while let Some(tick) = self.next_occupied().filter(|tick| *tick <= target) {
             self.current = tick;
             let bucket = bucket_of(tick);
@@ -75,7 +75,9 @@ impl Timers {
     pub(super) fn next(&self) -> Option<Instant> {
         let tick = self.next_occupied()?;
         let nanos = u64::from(TICK_NANOS) * (tick % TICKS_PER_SECOND);
-        Some(self.start + Duration::from_secs(tick / TICKS_PER_SECOND) + Duration::from_nanos(nanos))
+        Some(
+            self.start + Duration::from_secs(tick / TICKS_PER_SECOND) + Duration::from_nanos(nanos),
+        )
     }
 
     /// The nearest tick after `current` whose bucket holds something.

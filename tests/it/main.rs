@@ -1,0 +1,8 @@
+//! All integration tests in one binary, a module per subject.
+
+mod net_accept;
+mod net_bytes;
+mod net_harness;
+mod net_lifecycle;
+mod net_many;
+mod net_topics;
