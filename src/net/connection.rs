@@ -20,6 +20,7 @@ pub(super) struct Lent {
     /// Every read goes here first.
     pub(super) scratch: Box<[u8]>,
     /// Queues to lend, empty.
+    #[expect(clippy::vec_box, reason = "a queue moves into its connection and back as a pointer")]
     pub(super) spare: Vec<Box<Outgoing>>,
     /// What the session that was called last wants to follow.
     pub(super) subscriptions: Vec<Arc<dyn Topic>>,
@@ -34,6 +35,7 @@ pub(super) struct Outgoing {
 }
 
 impl Lent {
+    #[expect(clippy::unnecessary_box_returns, reason = "the box is what is lent")]
     pub(super) fn lend(&mut self) -> Box<Outgoing> {
         let now = self.now;
         match self.spare.pop() {
@@ -63,6 +65,7 @@ pub(super) enum Verdict {
     Close,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and set alone")]
 pub(super) struct Connection<S> {
     stream: TcpStream,
     /// mio reports readiness once (edge-triggered), so we remember it until the kernel has no

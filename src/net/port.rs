@@ -51,6 +51,7 @@ pub struct PortOptions<'a> {
 
 /// What the kernel said about a connection.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one bit of epoll's answer")]
 pub(super) struct Readiness {
     pub(super) readable: bool,
     pub(super) writable: bool,

@@ -210,7 +210,7 @@ impl Topics {
         let push = followed.next_push();
         if followed.remaining == 0 {
             self.runs.pop_front();
-        } else if followed.cursor % 64 == 0 {
+        } else if followed.cursor.is_multiple_of(64) {
             self.runs.rotate_left(1);
         }
         push

@@ -5,4 +5,6 @@ mod net_bytes;
 mod net_harness;
 mod net_lifecycle;
 mod net_many;
+mod net_process;
+mod net_signals;
 mod net_topics;

@@ -1,10 +1,10 @@
 //! Accepting: limits, ports in use, and no descriptors left.
 
 use crate::net_harness::{Client, REFUSAL, Server, Settings, wait_until};
+use crate::net_process::ServerProcess;
 use fanfare::net::{Keepalive, bind};
-use std::io::{BufRead, BufReader, ErrorKind, Lines, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::io::{ErrorKind, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 #[test]
@@ -81,73 +81,9 @@ fn serves_over_ipv6() {
     assert_eq!(server.connect().ask("echo six\n"), "six");
 }
 
-/// A server in a process of its own, so that its descriptors are counted alone. The process is
-/// this test binary, asked to run one ignored test.
-pub(crate) struct ServerProcess {
-    child: Child,
-    /// Held, so that it can print.
-    _output: Lines<BufReader<ChildStdout>>,
-    pub(crate) address: SocketAddr,
-}
-
-impl ServerProcess {
-    pub(crate) fn start(descriptors: u64) -> Self {
-        let mut child = Command::new(std::env::current_exe().expect("this test"))
-            .args([
-                "--exact",
-                "net_accept::process_with_few_descriptors",
-                "--ignored",
-                "--nocapture",
-            ])
-            .env("FANFARE_TEST_DESCRIPTORS", descriptors.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this test again");
-        let mut output = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let address = output.by_ref().map_while(Result::ok).find_map(|line| {
-            line.split("address=").nth(1).map(|address| address.parse().expect("an address"))
-        });
-        Self { child, _output: output, address: address.expect("it says where it listens") }
-    }
-
-    /// Memory that the process holds, in bytes.
-    pub(crate) fn resident(&self) -> usize {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()));
-        let statm = statm.expect("it runs");
-        let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
-        pages.expect("a number") * 4096
-    }
-}
-
-impl Drop for ServerProcess {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take()); // Its sign to end.
-        let _ = self.child.wait();
-    }
-}
-
-#[test]
-#[ignore = "runs in the process that other tests start"]
-fn process_with_few_descriptors() {
-    let Ok(descriptors) = std::env::var("FANFARE_TEST_DESCRIPTORS") else { return };
-    let descriptors = descriptors.parse().expect("a number");
-    rlimit::setrlimit(rlimit::Resource::NOFILE, descriptors, descriptors).expect("fewer");
-    let server = Server::start(Settings { big: 0, ..Settings::default() });
-    println_address(server.address);
-    let _ = std::io::stdin().read(&mut [0]);
-}
-
-fn println_address(address: SocketAddr) {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "\naddress={address}")
-        .and_then(|()| stdout.flush())
-        .expect("the parent reads");
-}
-
 #[test]
 fn without_descriptors_it_refuses_and_recovers() {
-    let process = ServerProcess::start(64);
+    let process = ServerProcess::with_descriptors(64);
     let mut served = Vec::new();
     let mut refused = 0;
     for _ in 0..150 {

@@ -37,7 +37,7 @@ fn a_pipelined_burst_is_answered_in_order() {
     let lines: Vec<String> = (0..20_000).map(|i| format!("number {i}")).collect();
     let mut writer = client.socket().try_clone().expect("a socket");
     let sender = std::thread::spawn({
-        let burst: String = lines.iter().map(|line| format!("echo {line}\n")).collect();
+        let burst: String = lines.iter().flat_map(|line| ["echo ", line, "\n"]).collect();
         move || std::io::Write::write_all(&mut writer, burst.as_bytes())
     });
     for line in &lines {

@@ -224,6 +224,8 @@ impl Default for Settings {
 /// One loop with one port on a thread of its own.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// A second port of the same loop.
+    pub(crate) other: SocketAddr,
     pub(crate) control: Arc<Control>,
     pub(crate) stats: Arc<LoopStats>,
     pub(crate) limit: Arc<ConnectionLimit>,
@@ -238,10 +240,13 @@ impl Server {
         let address = settings.address.parse().expect("an address");
         let listener = bind(address, 1, None).expect("a free port").remove(0);
         let address = listener.local_addr().expect("bound");
+        let second = bind(settings.address.parse().expect("an address"), 1, None);
+        let second = second.expect("a free port").remove(0);
+        let other = second.local_addr().expect("bound");
         let control = Control::new();
         let limit = Arc::new(ConnectionLimit::new(settings.connections_max));
         let notifier = Arc::new(Notifier::default());
-        let big: Arc<[u8]> = (0..settings.big).map(|i| (i % 251) as u8).collect();
+        let big: Arc<[u8]> = (0..=250_u8).cycle().take(settings.big).collect();
         let (deferred, receiver) = channel();
         let script =
             Script { deferred, big: Arc::clone(&big), topic: settings.topic, idle: settings.idle };
@@ -252,14 +257,17 @@ impl Server {
             let options = LoopOptions { control, drain_timeout: settings.drain_timeout };
             let mut event_loop = EventLoop::new(options).expect("a loop");
             let write_timeout = settings.write_timeout;
-            let options = PortOptions { limit, write_timeout, notifier: Some(&notifier) };
-            event_loop.add_port(listener, Lines { script }, options).expect("a port");
+            for listener in [listener, second] {
+                let (limit, script) = (Arc::clone(&limit), script.clone());
+                let options = PortOptions { limit, write_timeout, notifier: Some(&notifier) };
+                event_loop.add_port(listener, Lines { script }, options).expect("a port");
+            }
             told.send(event_loop.stats()).expect("the test waits");
             event_loop.run().expect("a loop does not fail");
         });
         let stats = stats.recv().expect("the loop starts");
         let (deferred, thread) = (Mutex::new(receiver), Some(thread));
-        Self { address, control, stats, limit, notifier, big, deferred, thread }
+        Self { address, other, control, stats, limit, notifier, big, deferred, thread }
     }
 
     pub(crate) fn connect(&self) -> Client {

@@ -1,6 +1,6 @@
 //! Connections and loops from birth to death: late replies, panics, drain.
 
-use crate::net_harness::{Server, Settings, wait_until};
+use crate::net_harness::{Client, Server, Settings, wait_until};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -41,6 +41,21 @@ fn replies_come_back_to_those_who_asked() {
         let answer = client.line();
         assert_eq!(client.ask("name\n"), answer);
     }
+}
+
+#[test]
+fn ports_of_one_loop_do_not_mix_their_connections() {
+    let server = Server::start(Settings::default());
+    let mut one = server.connect();
+    let mut other = Client::connect(server.other);
+    assert_eq!(one.ask("name\n"), "0.0");
+    assert_eq!(other.ask("name\n"), "0.0");
+    one.send("later\n");
+    server.deferred().answer("for one");
+    other.send("later\n");
+    server.deferred().answer("for the other");
+    assert_eq!(one.line(), "for one");
+    assert_eq!(other.line(), "for the other");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Many connections at once.
 
-use crate::net_accept::ServerProcess;
 use crate::net_harness::Client;
+use crate::net_process::ServerProcess;
 
 #[test]
 fn ten_thousand_connections_are_held_while_others_are_served() {
@@ -10,7 +10,7 @@ fn ten_thousand_connections_are_held_while_others_are_served() {
     // Other tests of this process need some too.
     let count = usize::try_from(hard.saturating_sub(3_000)).unwrap_or(usize::MAX).min(10_000);
     assert!(count >= 500, "raise the limit of open files: {hard}");
-    let process = ServerProcess::start(hard);
+    let process = ServerProcess::with_descriptors(hard);
     let mut visitor = Client::connect(process.address);
     assert_eq!(visitor.ask("echo first\n"), "first");
     let before = process.resident();
