@@ -101,13 +101,10 @@ impl Acceptor {
         if self.spare.take().is_none() {
             return false;
         }
-        let shed = self.listener.accept();
-        if let Ok((stream, _)) = &shed {
-            refusals::send(stream, refusal);
-        }
-        let shed = shed.is_ok();
+        // The socket is dropped here, or there is again no descriptor for the spare.
+        let shed = self.listener.accept().map(|(stream, _)| refusals::send(&stream, refusal));
         self.spare = spare();
-        shed
+        shed.is_ok()
     }
 
     fn back_off(&mut self, now: Instant, error: &io::Error) {

@@ -20,6 +20,7 @@ pub(super) struct Lent {
     /// Every read goes here first.
     pub(super) scratch: Box<[u8]>,
     /// Queues to lend, empty.
+    #[expect(clippy::vec_box, reason = "a queue moves into its connection and back as a pointer")]
     pub(super) spare: Vec<Box<Outgoing>>,
     /// What the session that was called last wants to follow.
     pub(super) subscriptions: Vec<Arc<dyn Topic>>,
@@ -34,6 +35,7 @@ pub(super) struct Outgoing {
 }
 
 impl Lent {
+    #[expect(clippy::unnecessary_box_returns, reason = "the box is what is lent")]
     pub(super) fn lend(&mut self) -> Box<Outgoing> {
         let now = self.now;
         match self.spare.pop() {
@@ -63,6 +65,7 @@ pub(super) enum Verdict {
     Close,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and set alone")]
 pub(super) struct Connection<S> {
     stream: TcpStream,
     /// mio reports readiness once (edge-triggered), so we remember it until the kernel has no
@@ -87,9 +90,11 @@ pub(super) struct Connection<S> {
     session: S,
 }
 
-/// The answer is out, the peer still talks.
+/// The last answer is given, the peer still talks: its bytes are read, since a full receive
+/// buffer may keep it from reading ours, and forgotten.
 struct Lingering {
-    until: Instant,
+    /// When we stop listening; counts from the end of our side.
+    until: Option<Instant>,
     bytes_left: usize,
 }
 
@@ -136,25 +141,17 @@ impl<S: Session> Connection<S> {
         if self.broken || self.read(lent).and_then(|()| self.write(lent)).is_err() {
             return Verdict::Close;
         }
-        let phase = self.session.phase();
         let sent_all = self.out.as_ref().is_none_or(|out| out.queue.is_empty());
         if sent_all && let Some(out) = self.out.take() {
             lent.take_back(out);
         }
-        match phase {
-            Phase::Aborted => return Verdict::Close,
-            Phase::Finishing if sent_all => return Verdict::Close,
-            Phase::Lingering if self.lingering.is_none() => {
-                if self.input_ended && sent_all {
-                    return Verdict::Close;
-                }
-                if sent_all && self.linger(lent.now).is_err() {
-                    return Verdict::Close;
-                }
-            }
-            Phase::Open | Phase::Finishing | Phase::Lingering => (),
-        }
-        if self.reset || (self.lingering.is_some() && self.input_ended) {
+        let ends = match self.session.phase() {
+            Phase::Open => false,
+            Phase::Finishing => sent_all,
+            Phase::Lingering => self.linger(sent_all, lent.now),
+            Phase::Aborted => true,
+        };
+        if ends || self.reset {
             return Verdict::Close;
         }
         if (self.readable && self.wants_input()) || (self.writable && !sent_all) {
@@ -165,25 +162,27 @@ impl<S: Session> Connection<S> {
 
     /// When the connection needs a look although nothing happened.
     pub(super) fn deadline(&self, write_timeout: Duration) -> Option<Instant> {
-        if let Some(lingering) = &self.lingering {
-            return Some(lingering.until);
-        }
         let write = self.out.as_ref().map(|out| out.progress + write_timeout);
-        match (self.session.deadline(), write) {
-            (Some(session), Some(write)) => Some(session.min(write)),
-            (session, write) => session.or(write),
+        let other = match &self.lingering {
+            Some(lingering) => lingering.until,
+            None => self.session.deadline(),
+        };
+        match (other, write) {
+            (Some(other), Some(write)) => Some(other.min(write)),
+            (other, write) => other.or(write),
         }
     }
 
     /// Handles what is due: `Close` when there is nothing left to wait for.
     pub(super) fn expire(&mut self, lent: &mut Lent, write_timeout: Duration) -> Verdict {
         let now = lent.now;
-        if let Some(lingering) = &self.lingering {
-            return if lingering.until <= now { Verdict::Close } else { Verdict::Wait };
-        }
         if self.out.as_ref().is_some_and(|out| out.progress + write_timeout <= now) {
             lent.stats.closed_slow.add(1);
             return Verdict::Close;
+        }
+        if let Some(lingering) = &self.lingering {
+            let over = lingering.until.is_some_and(|until| until <= now);
+            return if over { Verdict::Close } else { Verdict::Wait };
         }
         if self.session.deadline().is_some_and(|at| at <= now) {
             self.call(lent, Session::expired);
@@ -195,8 +194,10 @@ impl<S: Session> Connection<S> {
         if self.input_ended {
             return false;
         }
+        if let Some(lingering) = &self.lingering {
+            return lingering.bytes_left > 0;
+        }
         match &self.out {
-            _ if self.lingering.is_some() => true,
             Some(out) => self.session.wants_input(&out.queue),
             None => self.session.wants_input(&SendQueue::default()),
         }
@@ -218,7 +219,7 @@ impl<S: Session> Connection<S> {
                     self.readable = count == lent.scratch.len() || self.read_closed;
                     budget = budget.saturating_sub(count);
                     lent.stats.bytes_in.add(count);
-                    self.received(count, lent)?;
+                    self.received(count, lent);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
@@ -228,17 +229,19 @@ impl<S: Session> Connection<S> {
         Ok(())
     }
 
-    fn received(&mut self, count: usize, lent: &mut Lent) -> io::Result<()> {
+    fn received(&mut self, count: usize, lent: &mut Lent) {
         if let Some(lingering) = &mut self.lingering {
-            let left = lingering.bytes_left.checked_sub(count);
-            lingering.bytes_left = left.ok_or(ErrorKind::ConnectionAborted)?;
-            return Ok(());
+            lingering.bytes_left = lingering.bytes_left.saturating_sub(count);
+            return;
         }
-        // The session gets the scratch buffer and the rest of what is lent at the same time.
-        let scratch = std::mem::take(&mut lent.scratch);
-        self.call(lent, |session, turn| session.received(&scratch[..count], turn));
-        lent.scratch = scratch;
-        Ok(())
+        let out = self.out.get_or_insert_with(|| lent.lend());
+        let mut turn = Turn {
+            now: lent.now,
+            date: &lent.date,
+            out: &mut out.queue,
+            subscriptions: &mut lent.subscriptions,
+        };
+        self.session.received(&lent.scratch[..count], &mut turn);
     }
 
     fn write(&mut self, lent: &mut Lent) -> io::Result<()> {
@@ -267,11 +270,19 @@ impl<S: Session> Connection<S> {
         Ok(())
     }
 
-    fn linger(&mut self, now: Instant) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)?;
-        let until = now + LINGER_TIME_MAX;
-        self.lingering = Some(Box::new(Lingering { until, bytes_left: LINGER_BYTES_MAX }));
-        Ok(())
+    /// Ends our side once everything is out; true when the peer has ended its side as well, or
+    /// has said more than we listen to.
+    fn linger(&mut self, sent_all: bool, now: Instant) -> bool {
+        let lingering = self.lingering.get_or_insert_with(|| {
+            Box::new(Lingering { until: None, bytes_left: LINGER_BYTES_MAX })
+        });
+        if sent_all && lingering.until.is_none() {
+            if self.stream.shutdown(Shutdown::Write).is_err() {
+                return true;
+            }
+            lingering.until = Some(now + LINGER_TIME_MAX);
+        }
+        sent_all && (self.input_ended || lingering.bytes_left == 0)
     }
 }
 

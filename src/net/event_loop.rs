@@ -90,7 +90,6 @@ impl EventLoop {
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN_MAX);
         loop {
-            self.tell_time();
             if !self.goes_on() {
                 return Ok(());
             }
@@ -143,7 +142,8 @@ impl EventLoop {
         }
         let ports = self.ports.iter().filter_map(|port| port.wake_at());
         let wake_at = ports.chain(self.drain_until).min()?;
-        Some(wake_at.saturating_duration_since(Instant::now()))
+        // Counted from the start of the last turn, so a little late, and one clock read less.
+        Some(wake_at.saturating_duration_since(self.lent.now))
     }
 
     /// Looks at the control; false when the loop is done.
@@ -152,6 +152,7 @@ impl EventLoop {
         if phase == RunPhase::Running {
             return true;
         }
+        self.tell_time();
         if self.drain_until.is_none() {
             self.drain_until = Some(self.lent.now + self.options.drain_timeout);
             for port in &mut self.ports {

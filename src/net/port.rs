@@ -51,6 +51,7 @@ pub struct PortOptions<'a> {
 
 /// What the kernel said about a connection.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one bit of epoll's answer")]
 pub(super) struct Readiness {
     pub(super) readable: bool,
     pub(super) writable: bool,
@@ -94,6 +95,8 @@ pub(super) struct Port<P: Protocol> {
     connections: Slots<Connection<P::Session>>,
     mailbox: Mailbox<Reply<P>>,
     outbox: Outbox<Reply<P>>,
+    /// What was taken from the mailbox; empty between turns, its memory is kept.
+    delivered: Vec<Delivery<Reply<P>>>,
     topics: Topics,
     timers: Timers,
     /// Fired, not handled yet.
@@ -134,6 +137,7 @@ impl<P: Protocol> Port<P> {
             connections: Slots::new(),
             mailbox,
             outbox,
+            delivered: Vec::new(),
             topics: Topics::new(gate),
             timers: Timers::new(Instant::now()),
             due: Vec::new(),
@@ -276,7 +280,8 @@ impl<P: Protocol> Port<P> {
     }
 
     fn push(&mut self, lent: &mut Lent) {
-        self.topics.look(lent.now);
+        // A topic that panics is looked at again when it is announced, or in a second.
+        let _ = guarded(|| self.topics.look(lent.now));
         for _ in 0..PUSHES_PER_TURN_MAX {
             let Some(push) = self.topics.next_push() else { return };
             self.touch(push.conn, lent, |connection, lent| {
@@ -317,9 +322,9 @@ impl<P: Protocol> AnyPort for Port<P> {
     }
 
     fn deliver(&mut self, lent: &mut Lent) {
-        // Counted first: what is posted meanwhile rings the bell again.
-        let deliveries: Vec<_> = self.mailbox.drain().collect();
-        for delivery in deliveries {
+        let mut delivered = std::mem::take(&mut self.delivered);
+        delivered.extend(self.mailbox.drain());
+        for delivery in delivered.drain(..) {
             match delivery {
                 // The client may have left meanwhile; then nobody waits for this reply.
                 Delivery::Reply { conn, reply } => self.touch(conn, lent, |connection, lent| {
@@ -328,6 +333,7 @@ impl<P: Protocol> AnyPort for Port<P> {
                 Delivery::Changed(signal) => self.topics.changed(signal),
             }
         }
+        self.delivered = delivered;
     }
 
     fn turn(&mut self, lent: &mut Lent) {
@@ -353,6 +359,7 @@ impl<P: Protocol> AnyPort for Port<P> {
 
     fn drain(&mut self, lent: &mut Lent) {
         // A listener that closes resets what waits in its backlog: take that first.
+        self.accept_pending();
         self.accept(lent, usize::try_from(LISTEN_BACKLOG).unwrap_or(usize::MAX));
         self.acceptor = None;
         // What has reached the socket counts as in flight, whether its event was seen or not.
@@ -395,13 +402,12 @@ fn file<S: Session>(
     }
 }
 
-/// Runs code of a session. `None` when it panicked: a bug of ours costs one connection, and the
-/// message is in the log already.
+/// Runs code of a session or topic. `None` when it panicked: a bug of ours costs one connection.
 fn guarded<T>(step: impl FnOnce() -> T) -> Option<T> {
     // Unwind safety: the connection is closed and its session never called again.
     let result = catch_unwind(AssertUnwindSafe(step));
     if result.is_err() {
-        tracing::error!("a session panicked; its connection is closed");
+        tracing::error!("a session or topic panicked");
     }
     result.ok()
 }

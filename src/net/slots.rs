@@ -6,8 +6,8 @@ use crate::session::ConnId;
 /// never moves a connection.
 const PAGE_ENTRIES: usize = 128;
 
-/// Slots that fit the place a token has for them.
-pub(super) const SLOTS_MAX: usize = 1 << 24;
+/// Slots that fit the place a token has for them; the last one stands for the listener.
+const SLOTS_MAX: usize = (1 << 24) - 1;
 
 /// Values by [`ConnId`]; a freed slot gets a new generation.
 pub(super) struct Slots<T> {

@@ -64,8 +64,10 @@ pub(super) struct Topics {
     by_conn: HashMap<ConnId, Vec<usize>>,
     /// Topics whose event has not reached everybody, in turns.
     runs: VecDeque<usize>,
-    /// When to look at topics although no signal came.
-    next_look: Option<Instant>,
+    /// When to look at all topics although no signal came.
+    look_at_all: Option<Instant>,
+    /// When to look at those that may have changed.
+    look_at: Option<Instant>,
 }
 
 struct Followed {
@@ -91,7 +93,8 @@ impl Topics {
             followed: HashMap::new(),
             by_conn: HashMap::new(),
             runs: VecDeque::new(),
-            next_look: None,
+            look_at_all: None,
+            look_at: None,
         }
     }
 
@@ -123,7 +126,9 @@ impl Topics {
         if followed.remaining > 0 {
             followed.remaining += 1;
         }
-        self.next_look.get_or_insert(now + TOPIC_LOOK_INTERVAL);
+        let look_at_all = *self.look_at_all.get_or_insert(now + TOPIC_LOOK_INTERVAL);
+        let look_at = if followed.dirty { followed.next_event_at } else { look_at_all };
+        self.look_at = Some(self.look_at.map_or(look_at, |at| at.min(look_at)));
     }
 
     pub(super) fn leave(&mut self, conn: ConnId) {
@@ -146,8 +151,9 @@ impl Topics {
         self.gate.want(signal, wanted);
         self.runs.retain(|run| *run != key);
         if self.followed.is_empty() {
-            self.next_look = None;
+            self.look_at_all = None;
         }
+        self.plan();
     }
 
     /// An announcement arrived.
@@ -156,13 +162,17 @@ impl Topics {
         for followed in self.followed.values_mut() {
             followed.dirty |= followed.topic.signal() == signal;
         }
+        self.plan();
     }
 
     /// Asks the topics that may have changed for their event.
     pub(super) fn look(&mut self, now: Instant) {
-        let all = self.next_look.is_some_and(|at| at <= now);
+        if self.look_at.is_none_or(|at| at > now) {
+            return;
+        }
+        let all = self.look_at_all.is_some_and(|at| at <= now);
         if all {
-            self.next_look = Some(now + TOPIC_LOOK_INTERVAL);
+            self.look_at_all = Some(now + TOPIC_LOOK_INTERVAL);
         }
         for (key, followed) in &mut self.followed {
             followed.dirty |= all;
@@ -174,12 +184,18 @@ impl Topics {
                 }
             }
         }
+        self.plan();
+    }
+
+    fn plan(&mut self) {
+        let dirty = self.followed.values().filter(|followed| followed.dirty);
+        let dirty = dirty.map(|followed| followed.next_event_at);
+        self.look_at = dirty.chain(self.look_at_all).min();
     }
 
     /// When [`Topics::look`] will have something to do.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        let dirty = self.followed.values().filter(|followed| followed.dirty);
-        dirty.map(|followed| followed.next_event_at).chain(self.next_look).min()
+        self.look_at
     }
 
     /// True while [`Topics::next_push`] has more to give.
@@ -194,7 +210,7 @@ impl Topics {
         let push = followed.next_push();
         if followed.remaining == 0 {
             self.runs.pop_front();
-        } else if followed.cursor % 64 == 0 {
+        } else if followed.cursor.is_multiple_of(64) {
             self.runs.rotate_left(1);
         }
         push
