@@ -6,6 +6,7 @@
 pub mod board;
 mod order;
 pub mod period;
+pub mod stream;
 pub mod wire;
 
 use crate::exec::Answer;

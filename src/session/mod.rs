@@ -4,9 +4,9 @@ mod send_queue;
 mod topic;
 
 pub use send_queue::SendQueue;
-pub use topic::{Event, Signal, Topic};
 use std::sync::Arc;
 use std::time::Instant;
+pub use topic::{Event, Signal, Topic};
 
 /// Names one connection of a loop for its whole life. `generation` makes a reused slot a different
 /// name, so a late reply can never reach the next client that got the same slot.
