@@ -2,10 +2,10 @@
 
 use crate::gift_model::{Model, ModelStore, TestClock};
 use fanfare::exec::{Delivery, Mailbox, mailbox};
+use fanfare::gift::Store;
 use fanfare::gift::api::{ApiOptions, ConfigView, operator_routes, public_routes};
 use fanfare::gift::period::{Calendar, Keep};
 use fanfare::gift::stream::Streams;
-use fanfare::gift::Store;
 use fanfare::http::{HttpOptions, HttpReply, HttpSession, Router};
 use fanfare::session::{ConnId, SendQueue, Session, Turn};
 use jiff::tz::TimeZone;
@@ -40,7 +40,7 @@ impl Rig {
 
     pub(crate) fn over(store: &Arc<dyn Store>, clock: Arc<TestClock>) -> Self {
         let options = ApiOptions {
-            pub(crate) clock: Arc::clone(&clock) as _,
+            clock: Arc::clone(&clock) as _,
             streams: Arc::new(Streams::new(Arc::clone(store))),
             test_data: Some(1),
             config: ConfigView { backend: "local".to_owned(), ..ConfigView::default() },

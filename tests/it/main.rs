@@ -1,11 +1,11 @@
 //! The integration tests: one binary, a module per subject.
 
+mod fuzz_corpus;
+mod fuzz_targets;
 mod gift_api;
 mod gift_model;
 mod gift_rig;
 mod gift_suite;
-mod fuzz_corpus;
-mod fuzz_targets;
 mod http_conversation;
 mod http_head;
 mod http_rig;
