@@ -9,60 +9,60 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One keep-alive connection.
-pub struct Client {
+pub(crate) struct Client {
     reader: BufReader<TcpStream>,
 }
 
 /// One answer, as it came.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
     /// The first field of that name.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let field = self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
         field.map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("connect");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out above 0");
         stream.set_nodelay(true).expect("a TCP socket");
         Self { reader: BufReader::new(stream) }
     }
 
-    pub fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &TcpStream {
         self.reader.get_ref()
     }
 
     /// Sends raw bytes.
-    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.reader.get_ref().write_all(bytes)
     }
 
-    pub fn get(&mut self, target: &str) -> Reply {
+    pub(crate) fn get(&mut self, target: &str) -> Reply {
         self.request("GET", target, &[], "")
     }
 
-    pub fn post(&mut self, target: &str, body: &str) -> Reply {
+    pub(crate) fn post(&mut self, target: &str, body: &str) -> Reply {
         self.request("POST", target, &[], body)
     }
 
     #[track_caller]
-    pub fn request(
+    pub(crate) fn request(
         &mut self,
         method: &str,
         target: &str,
@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// As `request`, for servers that may be killed meanwhile.
-    pub fn try_request(
+    pub(crate) fn try_request(
         &mut self,
         method: &str,
         target: &str,
@@ -94,7 +94,7 @@ impl Client {
     }
 
     /// Reads the answer to a request of `method` (which decides whether it has a body).
-    pub fn reply_to(&mut self, method: &str) -> io::Result<Reply> {
+    pub(crate) fn reply_to(&mut self, method: &str) -> io::Result<Reply> {
         let head = self.line()?;
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.ok_or_else(|| bad(&format!("status line {head:?}")))?;
@@ -118,7 +118,7 @@ impl Client {
     }
 
     /// One line without its CRLF.
-    pub fn line(&mut self) -> io::Result<String> {
+    pub(crate) fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         if self.reader.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -127,7 +127,7 @@ impl Client {
     }
 
     /// The lines of a server-sent event, without its blank line; comments are skipped.
-    pub fn event(&mut self) -> io::Result<Vec<String>> {
+    pub(crate) fn event(&mut self) -> io::Result<Vec<String>> {
         let mut lines = Vec::new();
         loop {
             let mut line = String::new();
@@ -145,7 +145,7 @@ impl Client {
     }
 
     /// Everything until the server closes.
-    pub fn rest(&mut self) -> io::Result<Vec<u8>> {
+    pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         self.reader.read_to_end(&mut rest)?;
         Ok(rest)

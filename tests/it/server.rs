@@ -8,34 +8,34 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
 
 /// How a server is to be started.
-pub struct Start {
+pub(crate) struct Start {
     command: Command,
     folder: Option<TempDir>,
     data: PathBuf,
 }
 
 /// A running server; killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Kept open, so that the server's log never meets a closed pipe; kept unread on purpose.
     _stdout: BufReader<ChildStdout>,
-    pub http: SocketAddr,
-    pub tlv: SocketAddr,
-    pub admin: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) tlv: SocketAddr,
+    pub(crate) admin: SocketAddr,
     folder: Option<TempDir>,
     data: PathBuf,
 }
 
 impl Start {
     /// With a fresh folder.
-    pub fn fresh() -> Self {
+    pub(crate) fn fresh() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
         Self { folder: Some(folder), ..Self::on(&data) }
     }
 
     /// On a folder that the test owns.
-    pub fn on(data: &Path) -> Self {
+    pub(crate) fn on(data: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
         command.arg("serve").args(["--listen", "127.0.0.1:0"]).arg("--data").arg(data);
         command.env("FANFARE__TLV__LISTEN", "127.0.0.1:0");
@@ -46,26 +46,26 @@ impl Start {
     }
 
     /// Sets `key` (such as `http.max_body`) through the environment.
-    pub fn set(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
         let name = format!("FANFARE__{}", key.to_uppercase().replace('.', "__"));
         self.command.env(name, value);
         self
     }
 
     /// Sets an environment variable.
-    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
     /// Adds an argument.
-    pub fn arg(mut self, arg: &str) -> Self {
+    pub(crate) fn arg(mut self, arg: &str) -> Self {
         self.command.arg(arg);
         self
     }
 
     /// Runs `program` with the server's command line behind `args`, such as a limit-setting shell.
-    pub fn under(mut self, program: &str, args: &[&str]) -> Self {
+    pub(crate) fn under(mut self, program: &str, args: &[&str]) -> Self {
         let mut wrapped = Command::new(program);
         wrapped.args(args).arg(self.command.get_program()).args(self.command.get_args());
         for (name, value) in self.command.get_envs() {
@@ -80,7 +80,7 @@ impl Start {
 
     /// Waits until the server says that it is ready.
     #[track_caller]
-    pub fn run(mut self) -> Server {
+    pub(crate) fn run(mut self) -> Server {
         let mut child = self.command.spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let ready = loop {
@@ -107,7 +107,7 @@ impl Start {
     }
 
     /// Runs a server that is expected to end by itself; returns its status and standard error.
-    pub fn run_to_end(mut self) -> (ExitStatus, String) {
+    pub(crate) fn run_to_end(mut self) -> (ExitStatus, String) {
         let output = self.command.stderr(Stdio::piped()).output().expect("the binary starts");
         (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
     }
@@ -116,39 +116,39 @@ impl Start {
 impl Server {
     /// A server with the defaults of the tests.
     #[track_caller]
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Start::fresh().run()
     }
 
     /// A connection to the public listener.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.http)
     }
 
     /// A connection to the operator listener.
-    pub fn operator(&self) -> Client {
+    pub(crate) fn operator(&self) -> Client {
         Client::connect(self.admin)
     }
 
     /// The process id.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// The data folder.
-    pub fn data(&self) -> &Path {
+    pub(crate) fn data(&self) -> &Path {
         &self.data
     }
 
     /// `kill -9`; returns the folder, so that the next server can start on it.
-    pub fn kill(mut self) -> Folder {
+    pub(crate) fn kill(mut self) -> Folder {
         self.child.kill().expect("it runs");
         self.child.wait().expect("a child of ours");
         self.into_folder()
     }
 
     /// Sends a signal by name, such as `TERM`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.id().to_string();
         let status = Command::new("kill").args(["-s", name, &id]).status().expect("kill runs");
         assert!(status.success(), "the server still runs");
@@ -156,7 +156,7 @@ impl Server {
 
     /// SIGTERM, then waits for the end.
     #[track_caller]
-    pub fn stop(mut self) -> Folder {
+    pub(crate) fn stop(mut self) -> Folder {
         self.signal("TERM");
         let status = self.child.wait().expect("a child of ours");
         assert!(status.success(), "a graceful end exits with 0, not {status}");
@@ -164,7 +164,7 @@ impl Server {
     }
 
     /// Waits for the end after a signal.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("a child of ours")
     }
 
@@ -182,14 +182,14 @@ impl Drop for Server {
 }
 
 /// A data folder that outlives its server.
-pub struct Folder {
-    pub data: PathBuf,
+pub(crate) struct Folder {
+    pub(crate) data: PathBuf,
     _folder: Option<TempDir>,
 }
 
 impl Folder {
     /// Prepares the next server on the same data.
-    pub fn start(&self) -> Start {
+    pub(crate) fn start(&self) -> Start {
         Start::on(&self.data)
     }
 }
