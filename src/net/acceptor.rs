@@ -45,8 +45,8 @@ impl Acceptor {
         self.retry_at
     }
 
-    /// Looks whether it is time to ask again.
-    pub(super) fn tick(&mut self, now: Instant) {
+    /// True when there may be a connection, or it is time to ask again.
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
             self.pending = true;
@@ -54,6 +54,7 @@ impl Acceptor {
                 self.spare = spare();
             }
         }
+        self.pending
     }
 
     /// The next connection; those for which there is no descriptor get `refusal`.

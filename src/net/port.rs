@@ -146,8 +146,9 @@ impl<P: Protocol> Port<P> {
     }
 
     fn accept(&mut self, lent: &mut Lent, accepts_max: usize) {
-        let Some(mut acceptor) = self.acceptor.take() else { return };
-        acceptor.tick(lent.now);
+        let Some(mut acceptor) = self.acceptor.take_if(|acceptor| acceptor.is_due(lent.now)) else {
+            return;
+        };
         for _ in 0..accepts_max {
             let refusal = self.protocol.refusal();
             let next = acceptor.next(lent.now, refusal, &lent.stats);
@@ -179,6 +180,8 @@ impl<P: Protocol> Port<P> {
             })
         });
         let Some(Some(id)) = opened else {
+            // It panicked, or the table is full; the socket is closed already.
+            lent.stats.panicked.add(usize::from(opened.is_none()));
             lent.subscriptions.clear();
             self.limit.give_back(1);
             return;

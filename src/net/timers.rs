@@ -43,8 +43,7 @@ impl Timers {
     /// The first tick at which `deadline` has passed.
     pub(super) fn tick_after(&self, deadline: Instant) -> u64 {
         let elapsed = deadline.saturating_duration_since(self.start);
-        let ticks = elapsed.as_secs().saturating_mul(TICKS_PER_SECOND)
-            + u64::from(elapsed.subsec_nanos() / TICK_NANOS);
+        let ticks = ticks_of(elapsed);
         ticks.saturating_add(1).clamp(self.current + 1, UNFILED - 1)
     }
 
@@ -58,8 +57,7 @@ impl Timers {
     /// Moves what is due by `now` into `due`.
     pub(super) fn advance(&mut self, now: Instant, due: &mut Vec<Entry>) {
         let elapsed = now.saturating_duration_since(self.start);
-        let target =
-            elapsed.as_secs() * TICKS_PER_SECOND + u64::from(elapsed.subsec_nanos() / TICK_NANOS);
+        let target = ticks_of(elapsed);
         while self.nearest <= target {
             self.current = self.nearest;
             let bucket = bucket_of(self.current);
@@ -68,7 +66,7 @@ impl Timers {
             if entries.is_empty() {
                 self.occupied[bucket / 64] &= !(1 << (bucket % 64));
                 // A burst of connections must not leave its peak in every bucket for ever.
-                entries.shrink_to(64);
+                entries.shrink_to(16);
             }
             self.nearest = self.next_occupied().unwrap_or(UNFILED);
         }
@@ -105,6 +103,11 @@ impl Timers {
         }
         None
     }
+}
+
+fn ticks_of(elapsed: Duration) -> u64 {
+    let whole = elapsed.as_secs().saturating_mul(TICKS_PER_SECOND);
+    whole.saturating_add(u64::from(elapsed.subsec_nanos() / TICK_NANOS))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a remainder of BUCKETS fits")]

@@ -250,3 +250,118 @@ impl Followed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
+
+    struct Number {
+        signal: Signal,
+        version: AtomicU64,
+    }
+
+    impl Topic for Number {
+        fn signal(&self) -> Signal {
+            self.signal
+        }
+
+        fn event(&self) -> Event {
+            let version = self.version.load(Ordering::Relaxed);
+            Event { version, bytes: Arc::default() }
+        }
+    }
+
+    fn number(signal: u8) -> Arc<Number> {
+        Arc::new(Number { signal: Signal(signal), version: AtomicU64::new(0) })
+    }
+
+    fn conn(slot: u32) -> ConnId {
+        ConnId { slot, generation: 0 }
+    }
+
+    fn pushes(topics: &mut Topics, max: usize) -> Vec<(u32, u64)> {
+        let pushes = std::iter::from_fn(|| topics.next_push()).take(max);
+        pushes.map(|push| (push.conn.slot, push.event.version)).collect()
+    }
+
+    fn after(start: Instant, millis: u64) -> Instant {
+        start + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_first_change_goes_out_at_once_and_the_last_one_by_the_clock() {
+        let (gate, start) = (Arc::new(SignalGate::new()), Instant::now());
+        let mut topics = Topics::new(gate);
+        let number = number(1);
+        topics.follow(conn(0), Arc::clone(&number) as _, start);
+        topics.look(start);
+        assert_eq!(pushes(&mut topics, 9), [(0, 0)]);
+        let mut seen = Vec::new();
+        for millis in 200..500 {
+            number.version.store(millis, Ordering::Relaxed);
+            topics.changed(Signal(1));
+            topics.look(after(start, millis));
+            seen.extend(pushes(&mut topics, 9));
+        }
+        assert_eq!(seen, [(0, 200), (0, 300), (0, 400)]);
+        let wake_at = topics.wake_at().expect("one change is not out");
+        assert_eq!(wake_at, after(start, 500));
+        topics.look(wake_at);
+        assert_eq!(pushes(&mut topics, 9), [(0, 499)]);
+    }
+
+    #[test]
+    fn a_newer_event_overtakes_one_that_is_still_going_out() {
+        let (gate, start) = (Arc::new(SignalGate::new()), Instant::now());
+        let mut topics = Topics::new(gate);
+        let number = number(1);
+        for slot in 0..5 {
+            topics.follow(conn(slot), Arc::clone(&number) as _, start);
+        }
+        topics.look(start);
+        assert_eq!(pushes(&mut topics, 2), [(0, 0), (1, 0)]);
+        number.version.store(7, Ordering::Relaxed);
+        topics.changed(Signal(1));
+        topics.look(after(start, 100));
+        assert_eq!(pushes(&mut topics, 9), [(2, 7), (3, 7), (4, 7), (0, 7), (1, 7)]);
+        assert!(!topics.is_pushing());
+    }
+
+    #[test]
+    fn many_who_leave_during_a_run_take_nothing_from_those_who_stay() {
+        let (gate, start) = (Arc::new(SignalGate::new()), Instant::now());
+        let mut topics = Topics::new(gate);
+        let number = number(1);
+        for slot in 0..300 {
+            topics.follow(conn(slot), Arc::clone(&number) as _, start);
+        }
+        topics.look(start);
+        pushes(&mut topics, 150);
+        for slot in (0..300).filter(|slot| slot % 100 != 0) {
+            topics.leave(conn(slot));
+        }
+        let mut told: Vec<u32> = pushes(&mut topics, 999).iter().map(|(slot, _)| *slot).collect();
+        told.retain(|slot| slot % 100 == 0);
+        assert!(told.contains(&200), "not told before: {told:?}");
+        assert!(topics.followed.values().all(|followed| followed.subscribers.len() < 100));
+    }
+
+    #[test]
+    fn a_signal_is_posted_only_when_wanted_and_once_until_taken() {
+        let (gate, now) = (Arc::new(SignalGate::new()), Instant::now());
+        let mut topics = Topics::new(Arc::clone(&gate));
+        assert!(!gate.announce(Signal(1)), "nobody follows");
+        topics.follow(conn(0), number(1) as _, now);
+        assert!(!gate.announce(Signal(2)), "another signal");
+        assert!(gate.announce(Signal(1)));
+        assert!(!gate.announce(Signal(1)), "posted already");
+        topics.changed(Signal(1));
+        assert!(gate.announce(Signal(1)), "taken");
+        topics.leave(conn(0));
+        topics.changed(Signal(1));
+        assert!(!gate.announce(Signal(1)), "nobody follows any more");
+        assert_eq!(topics.wake_at(), None);
+    }
+}

@@ -65,7 +65,8 @@ pub trait Session {
     fn recv_closed(&mut self, turn: &mut Turn<'_>);
     /// A worker finished one request. A reply that nobody waits for any more is ignored.
     fn complete(&mut self, reply: Self::Reply, turn: &mut Turn<'_>);
-    /// A topic that the session subscribed to has a new event.
+    /// A topic that the session subscribed to has a new event. It may be one that the session
+    /// has already: compare versions.
     fn pushed(&mut self, topic: &Arc<dyn Topic>, event: &Event, turn: &mut Turn<'_>);
     /// Some of `turn.out` went out: there is room again for what waited.
     fn sent(&mut self, turn: &mut Turn<'_>);

@@ -76,7 +76,9 @@ fn process_with_few_descriptors() {
     let Ok(descriptors) = std::env::var("FANFARE_TEST_DESCRIPTORS") else { return };
     let descriptors = descriptors.parse().expect("a number");
     rlimit::setrlimit(rlimit::Resource::NOFILE, descriptors, descriptors).expect("fewer");
-    let server = Server::start(Settings { big: 0, ..Settings::default() });
+    // With a deadline for each connection, since a server has one; too late to pass.
+    let idle = Some(std::time::Duration::from_secs(3_600));
+    let server = Server::start(Settings { big: 0, idle, ..Settings::default() });
     tell(server.address);
     let _ = std::io::stdin().read(&mut [0]);
 }
