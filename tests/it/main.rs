@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module per subject.
 
+mod gift_crash;
 mod gift_local;
 mod gift_local_rig;
 mod gift_model;
