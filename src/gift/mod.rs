@@ -13,8 +13,12 @@ mod top_cache;
 pub mod wire;
 
 use crate::exec::Answer;
+use crate::session::Signal;
 use crate::store::{RequestKey, StoreError};
 use std::ops::RangeInclusive;
+
+/// Announced when any board changed.
+pub const GIFT_SIGNAL: Signal = Signal(0);
 
 /// What one gift may be worth.
 pub const WORTH: RangeInclusive<i64> = 1..=1_000_000_000_000;
