@@ -3,10 +3,14 @@
 //! A gift is one journal entry. Everything else (boards, worth, fans) is a function of the journal:
 //! ordered by total descending, then by who reached it first, then by id ascending.
 
+pub mod api;
 pub mod board;
+mod decode;
 pub mod local;
 mod order;
 pub mod period;
+pub mod stream;
+mod top_cache;
 pub mod wire;
 
 use crate::exec::Answer;

@@ -98,6 +98,11 @@ pub fn fans(places: &[Place]) -> Vec<u8> {
     envelope(Fans(places))
 }
 
+/// Whatever the configuration shows of itself.
+pub fn config(view: &impl Serialize) -> Vec<u8> {
+    envelope(view)
+}
+
 /// A whole board as one server-sent event (WHATWG HTML, section 9.2.6). JSON without line breaks
 /// fits one `data` line.
 pub fn board_event(period: Period, version: u64, places: &[Place]) -> Vec<u8> {

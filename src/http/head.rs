@@ -104,12 +104,15 @@ fn refusal(error: httparse::Error, bytes: &[u8]) -> Refusal {
     }
 }
 
-/// True when the request line ends in a well-formed version, which then is one we do not speak.
+/// True when the request line is three words of which the last is a well-formed version that we do
+/// not speak.
 fn has_other_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+    let mut words = line.split(|&byte| byte == b' ');
+    let version = words.nth(2).unwrap_or_default();
+    let is_version = matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        if major.is_ascii_digit() && minor.is_ascii_digit());
+    is_version && words.next().is_none()
 }
 
 /// Splits origin-form, absolute-form or `*` into path and query (RFC 9112 section 3.2).

@@ -90,11 +90,7 @@ impl<'a> Object<'a> {
 
     /// Text; `None` when absent.
     pub fn string(&self, names: impl Names) -> Result<Option<&str>, FieldError> {
-        let read = |value| match value {
-            &Value::String(ref text) => Some(&**text),
-            _ => None,
-        };
-        self.read(names, read, || "a string".into())
+        self.read(names, Value::as_str, || "a string".into())
     }
 
     /// `true` or `false`; `None` when absent.
@@ -108,11 +104,7 @@ impl<'a> Object<'a> {
 
     /// A list; `None` when absent.
     pub fn array(&self, names: impl Names) -> Result<Option<&[Value<'a>]>, FieldError> {
-        let read = |value| match value {
-            &Value::Array(ref values) => Some(values.as_slice()),
-            _ => None,
-        };
-        self.read(names, read, || "an array".into())
+        self.read(names, Value::as_array, || "an array".into())
     }
 
     /// Reads all spellings that are there; they must agree in what they mean.
@@ -141,6 +133,14 @@ impl<'a> Value<'a> {
     pub fn as_object(&self) -> Option<&Object<'a>> {
         match self {
             Value::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The list, if it is one.
+    pub fn as_array(&self) -> Option<&[Value<'a>]> {
+        match self {
+            Value::Array(values) => Some(values),
             _ => None,
         }
     }
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn refuses_a_key_twice_at_any_depth() {
-        let many: String = (0..100).map(|key| format!("\"k{key}\":0,")).collect();
+        let many = (0..100).map(|key| format!("\"k{key}\":0,")).collect::<Vec<_>>().concat();
         for (bad, key) in [
             ("{\"a\":1,\"a\":1}".to_owned(), "a"),
             ("{\"a\":1,\"\\u0061\":1}".to_owned(), "a"),

@@ -1,4 +1,4 @@
-//! The strict reading of JSON: serde_json's syntax, our own tree, no key twice at any depth.
+//! The strict reading of JSON: `serde_json`'s syntax, our own tree, no key twice at any depth.
 
 use super::field_error::FieldError;
 use super::json::{Object, Value};

@@ -22,6 +22,7 @@ use std::time::Instant;
 
 /// See the module documentation. Idle, it owns no heap: whatever it needs between two calls is
 /// allocated when a request is incomplete or unanswered, and freed with it.
+#[expect(clippy::struct_excessive_bools, reason = "facts that change independently of each other")]
 pub struct HttpSession {
     conn: ConnId,
     service: Rc<dyn Service>,
@@ -397,7 +398,10 @@ impl Session for HttpSession {
             // Who has something to read is timed by the socket's write deadline.
             Waiting::StreamComment if turn.out.is_empty() => turn.out.extend(b":\n\n"),
             Waiting::Request if turn.out.is_empty() => self.close(),
-            Waiting::Head => self.refuse(timeout("the head took too long"), false, turn),
+            Waiting::Head => {
+                let head_only = self.recv.starts_with(b"HEAD ");
+                self.refuse(timeout("the head took too long"), head_only, turn);
+            }
             Waiting::Body => self.refuse(timeout("the body took too long"), false, turn),
             Waiting::StreamComment | Waiting::Request | Waiting::Ourselves => {}
         }

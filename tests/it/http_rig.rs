@@ -59,22 +59,24 @@ impl Peer {
         let pending = Pending::default();
         let board = Arc::new(Board(Mutex::new(Event { version: 0, bytes: Arc::from([]) })));
         board.set(1);
-        let service = routes(&pending, &board);
-        Self::with_service(Rc::new(service), options, pending, board)
+        let service = Rc::new(routes(&pending, &board));
+        Self { pending, board, ..Self::with_service(service, options) }
     }
 
-    pub(crate) fn with_service(
-        service: Rc<dyn Service>,
-        options: HttpOptions,
-        pending: Pending,
-        board: Arc<Board>,
-    ) -> Self {
+    pub(crate) fn with_service(service: Rc<dyn Service>, options: HttpOptions) -> Self {
         let (mailbox, outbox) = mailbox(|| {});
         let now = Instant::now();
         let conn = ConnId { slot: 0, generation: 0 };
-        let session = HttpSession::new(conn, service, outbox, Rc::new(options), now);
-        let (unsent, subscriptions) = (SendQueue::default(), Vec::new());
-        Self { session, pending, board, now, unsent, subscriptions, mailbox }
+        let board = Arc::new(Board(Mutex::new(Event { version: 0, bytes: Arc::from([]) })));
+        Self {
+            session: HttpSession::new(conn, service, outbox, Rc::new(options), now),
+            pending: Pending::default(),
+            board,
+            now,
+            unsent: SendQueue::default(),
+            subscriptions: Vec::new(),
+            mailbox,
+        }
     }
 
     pub(crate) fn turn(&mut self, call: impl FnOnce(&mut HttpSession, &mut Turn<'_>)) {
@@ -101,7 +103,7 @@ impl Peer {
             let before = sent.len();
             slices[..used].iter().for_each(|slice| sent.extend_from_slice(slice));
             self.unsent.advance(sent.len() - before);
-            self.turn(|session, turn| session.sent(turn));
+            self.turn(Session::sent);
         }
         sent
     }
@@ -140,14 +142,14 @@ impl Peer {
     }
 
     pub(crate) fn close(&mut self) {
-        self.turn(|session, turn| session.recv_closed(turn));
+        self.turn(Session::recv_closed);
     }
 
     /// Lets time pass and, as the loop does, wakes the session when its deadline is over.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now += time;
         if self.session.deadline().is_some_and(|deadline| deadline <= self.now) {
-            self.turn(|session, turn| session.expired(turn));
+            self.turn(Session::expired);
         }
     }
 

@@ -1,0 +1,228 @@
+//! The HTTP edge of gifts: routes, and what each outcome looks like as a response.
+
+use super::stream::Streams;
+use super::top_cache::TopCache;
+use super::{Found, Gift, Read, Store, Write, Written, decode, wire};
+use crate::http::{Answer, Body, Deferral, FieldError, Method, Request, Response, Router, Status};
+use crate::store::{Clock, StoreError};
+use std::cell::Cell;
+use std::sync::Arc;
+
+/// What the routes need beside the store.
+#[derive(Clone)]
+pub struct ApiOptions {
+    /// Tells when a period is over.
+    pub clock: Arc<dyn Clock>,
+    /// The topics of `GET /gift/stream`, shared by all loops.
+    pub streams: Arc<Streams>,
+    /// Serves `/gift/add_test_data` on the public port, with gifts drawn from this seed.
+    pub test_data: Option<u64>,
+    /// What `GET /gift/config` shows.
+    pub config: ConfigView,
+}
+
+/// Where gifts are kept, as the operator may see it: whoever makes it leaves out the secrets.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct ConfigView {
+    /// `local` or `cluster`.
+    pub backend: String,
+    /// Addresses of Redis.
+    pub redis: Vec<String>,
+    /// Addresses of `MongoDB`.
+    pub mongo: Vec<String>,
+}
+
+/// Adds the public gift calls.
+#[must_use]
+pub fn public_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOptions) -> Router {
+    let cache = TopCache::new(Arc::clone(store), Arc::clone(&options.clock));
+    let of = || Arc::clone(store);
+    let (writes, boards, streams) = (of(), of(), Arc::clone(&options.streams));
+    let router = router
+        .route(Method::Post, "/gift/send", move |request, deferral| {
+            write(&*writes, decode::send(request), deferral)
+        })
+        .route(Method::Get, "/gift/top", move |request, deferral| {
+            answer_top(&*boards, &cache, request, deferral)
+        })
+        .route(Method::Get, "/gift/rank", read(of(), decode::rank))
+        .route(Method::Get, "/gift/worth", read(of(), decode::worth))
+        .route(Method::Get, "/gift/journal", read(of(), decode::journal))
+        .route(Method::Get, "/gift/fans", read(of(), decode::fans))
+        .route(Method::Get, "/gift/stream", move |request, _| follow(&streams, request));
+    let Some(seed) = options.test_data else { return router };
+    let (store, random) = (of(), Random(Cell::new(seed)));
+    router.route_any("/gift/add_test_data", move |_, deferral| {
+        deferral.later(|responder| {
+            let write = Write::Send { gift: random.gift(), key: None };
+            let render = |written: Result<Written, StoreError>| match written {
+                Ok(Written::Done { .. }) => Response::json(wire::SUCCESS),
+                other => written_response(other),
+            };
+            store.write(write, Box::new(move |written| responder.send(render(written))));
+        })
+    })
+}
+
+/// Adds the operator's gift calls.
+#[must_use]
+pub fn operator_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOptions) -> Router {
+    let store = Arc::clone(store);
+    let config: Arc<[u8]> = wire::config(&options.config).into();
+    router
+        .route(Method::Post, "/gift/revoke", move |request, deferral| {
+            write(&*store, decode::revoke(request), deferral)
+        })
+        .route(Method::Get, "/gift/config", move |_, _| {
+            Answer::now(Response::json(Arc::clone(&config)))
+        })
+}
+
+fn write(store: &dyn Store, write: Result<Write, FieldError>, deferral: Deferral<'_>) -> Answer {
+    match write {
+        Err(error) => Answer::now(refused(&error)),
+        Ok(write) => deferral.later(|responder| {
+            store.write(write, Box::new(move |written| responder.send(written_response(written))));
+        }),
+    }
+}
+
+/// A handler that decodes the query and asks the store.
+fn read(
+    store: Arc<dyn Store>,
+    decode: fn(&str) -> Result<Read, FieldError>,
+) -> impl Fn(&Request<'_>, Deferral<'_>) -> Answer {
+    move |request, deferral| match decode(request.query) {
+        Err(error) => Answer::now(refused(&error)),
+        Ok(read) => ask(&*store, read, deferral, |found| found_response(read, found)),
+    }
+}
+
+/// Asks the store; `now` makes the response when it knows at once.
+fn ask(
+    store: &dyn Store,
+    read: Read,
+    deferral: Deferral<'_>,
+    now: impl FnOnce(Found) -> Response,
+) -> Answer {
+    let (mut deferral, mut deferred) = (Some(deferral), None);
+    let found = store.read(read, &mut || {
+        let mut taken = None;
+        let deferral = deferral.take().expect("a store takes one answer for one question");
+        deferred = Some(deferral.later(|responder| taken = Some(responder)));
+        Box::new(move |found: Result<Found, StoreError>| {
+            let response = found.map_or_else(failed, |found| found_response(read, found));
+            taken.expect("`later` calls back at once").send(response);
+        })
+    });
+    match (deferred, found) {
+        // Once a responder is out, it is the one that answers.
+        (Some(deferred), _) => deferred,
+        (None, Some(found)) => Answer::now(found.map_or_else(failed, now)),
+        (None, None) => {
+            tracing::error!(?read, "a store neither answered nor took an answer");
+            Answer::now(failed(StoreError::Broken))
+        }
+    }
+}
+
+fn answer_top(
+    store: &dyn Store,
+    cache: &TopCache,
+    request: &Request<'_>,
+    deferral: Deferral<'_>,
+) -> Answer {
+    let query = match decode::top(request.query) {
+        Ok(query) => query,
+        Err(error) => return Answer::now(refused(&error)),
+    };
+    if let Some(body) = cache.get(&query) {
+        return Answer::now(Response::json(body));
+    }
+    let (version, read) = (store.version(), Read::Top(query));
+    ask(store, read, deferral, |found| match found {
+        Found::Top { places, span, .. } => {
+            Response::json(cache.encode(version, query, &places, span))
+        }
+        other => found_response(read, other),
+    })
+}
+
+fn follow(streams: &Streams, request: &Request<'_>) -> Answer {
+    let (period, num) = match decode::stream(request.query) {
+        Ok(board) => board,
+        Err(error) => return Answer::now(refused(&error)),
+    };
+    // A client that repeats something else than what we gave it has nothing to resume.
+    let last_event = request.headers.get("last-event-id");
+    let last_event = last_event.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+    Answer::stream(streams.topic(period, num), last_event)
+}
+
+fn refused(error: &FieldError) -> Response {
+    Response::error(Status::BAD_REQUEST, &error.to_string())
+}
+
+fn failed(error: StoreError) -> Response {
+    match error {
+        StoreError::Unavailable => Response::unavailable("gifts cannot be reached, try again"),
+        StoreError::Broken => Response::error(Status::INTERNAL_ERROR, "internal error"),
+    }
+}
+
+fn written_response(written: Result<Written, StoreError>) -> Response {
+    let conflict = |why| Response::error(Status::CONFLICT, why);
+    match written {
+        Err(error) => failed(error),
+        Ok(Written::Done { entry, replayed }) => {
+            let encode = if entry.revokes.is_some() { wire::revoked } else { wire::sent };
+            let response = Response::json(encode(&entry));
+            if replayed { response.with_header("Idempotent-Replayed", "true") } else { response }
+        }
+        Ok(Written::Overflow) => conflict("worth: the total would leave the range of an i64"),
+        Ok(Written::KeyConflict) => conflict("the idempotency key was used for another request"),
+        Ok(Written::UnknownGift) => Response::error(Status::NOT_FOUND, "id: no such gift"),
+        Ok(Written::NotAGift) => conflict("id: a revoke cannot be revoked"),
+    }
+}
+
+fn found_response(read: Read, found: Found) -> Response {
+    let not_found = |why| Response::error(Status::NOT_FOUND, why);
+    let body: Body = match found {
+        Found::Top { places, span, .. } => wire::top(&places, span).into(),
+        Found::Future => {
+            return refused(&FieldError::new("at", "unix seconds, not in the future"));
+        }
+        Found::NotKept => return not_found("at: the board of that time is no longer kept"),
+        Found::Rank(Some(standing)) => wire::standing(&standing).into(),
+        Found::Rank(None) => return not_found("id: the anchor is not on this board"),
+        Found::Worth(total) => match (total, read) {
+            (Some(total), Read::Worth { anchor_id }) => wire::worth(anchor_id, total).into(),
+            _ => return not_found("id: the anchor never had a gift"),
+        },
+        Found::Journal { entries, next } => wire::journal(&entries, next).into(),
+        Found::Fans(places) => wire::fans(&places).into(),
+    };
+    Response::json(body)
+}
+
+/// Gifts for trying things out (`SplitMix64`): nobody's money depends on them.
+struct Random(Cell<u64>);
+
+impl Random {
+    fn gift(&self) -> Gift {
+        Gift {
+            audience_id: self.below(1_000) + 1_000,
+            anchor_id: self.below(99) + 1,
+            worth: self.below(9) + 1,
+        }
+    }
+
+    fn below(&self, bound: u64) -> i64 {
+        self.0.set(self.0.get().wrapping_add(0x9E37_79B9_7F4A_7C15));
+        let mut mixed = self.0.get();
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) % bound).cast_signed()
+    }
+}

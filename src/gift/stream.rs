@@ -1,0 +1,171 @@
+//! Boards as topics: every subscriber of the same part of the same board shares one event.
+
+use super::{Found, GIFT_SIGNAL, Period, Place, Read, Store, TopQuery, wire};
+use crate::session::{Event, Signal, Topic};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Hands out one topic per period and number of places, to all loops. As both are checked before,
+/// there are at most four times a thousand; those that nobody follows any more are forgotten.
+pub struct Streams {
+    store: Arc<dyn Store>,
+    topics: Mutex<HashMap<(Period, usize), Weak<BoardTopic>>>,
+}
+
+impl Streams {
+    /// Topics about the boards of `store`.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, topics: Mutex::default() }
+    }
+
+    /// The topic of the first `num` places; the same `Arc` while anyone follows it.
+    pub fn topic(&self, period: Period, num: usize) -> Arc<dyn Topic> {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topic) = topics.get(&(period, num)).and_then(Weak::upgrade) {
+            return topic;
+        }
+        topics.retain(|_, topic| topic.strong_count() > 0);
+        let store = Arc::clone(&self.store);
+        let topic = Arc::new(BoardTopic { store, period, num, last: Mutex::default() });
+        topics.insert((period, num), Arc::downgrade(&topic));
+        topic
+    }
+}
+
+/// The first places of one board.
+struct BoardTopic {
+    store: Arc<dyn Store>,
+    period: Period,
+    num: usize,
+    /// Held for one look-up, and for the encoding of a board that changed: the loops that ask at
+    /// the same time then share the event, instead of each making its own.
+    last: Mutex<Option<Shown>>,
+}
+
+/// The event that was handed out last, and what it shows.
+struct Shown {
+    places: Vec<Place>,
+    event: Event,
+}
+
+impl BoardTopic {
+    /// The places as of now; `None` when the store does not know them at once.
+    fn places(&self) -> Option<(Vec<Place>, u64)> {
+        let query = TopQuery { period: self.period, at: None, offset: 0, num: self.num };
+        match self.store.read(Read::Top(query), &mut || Box::new(drop)) {
+            Some(Ok(Found::Top { places, version, .. })) => Some((places, version)),
+            _ => None,
+        }
+    }
+}
+
+impl Topic for BoardTopic {
+    fn signal(&self) -> Signal {
+        GIFT_SIGNAL
+    }
+
+    fn event(&self) -> Event {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.places();
+        let version = match (&*last, &found) {
+            (Some(shown), None) => return shown.event.clone(),
+            // Nothing is known yet: nothing is shown, and whatever comes is newer.
+            (None, None) => return Event { version: 0, bytes: Arc::from([]) },
+            (Some(shown), Some((places, _))) if shows_same(&shown.places, places) => {
+                return shown.event.clone();
+            }
+            // Subscribers drop what is not newer, so a board that changed must look newer.
+            (Some(shown), Some((_, version))) => (*version).max(shown.event.version + 1),
+            (None, Some((_, version))) => *version,
+        };
+        let places = found.map(|(places, _)| places).unwrap_or_default();
+        let bytes = wire::board_event(self.period, version, &places).into();
+        let event = Event { version, bytes };
+        *last = Some(Shown { places, event: event.clone() });
+        event
+    }
+}
+
+/// Whether two boards look the same: the times behind the order are not shown.
+fn shows_same(left: &[Place], right: &[Place]) -> bool {
+    let shown = |place: &Place| (place.id, place.total_worth, place.rank);
+    left.len() == right.len() && left.iter().map(shown).eq(right.iter().map(shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Answer;
+    use crate::gift::{Write, Written};
+    use crate::store::StoreError;
+
+    /// Answers every read with what the test set.
+    #[derive(Default)]
+    struct Scripted(Mutex<Option<Found>>);
+
+    impl Scripted {
+        fn set(&self, totals: &[(i64, i64)], version: u64) {
+            let places = totals.iter().zip(1..).map(|(&(id, total_worth), rank)| Place {
+                id,
+                total_worth,
+                rank,
+                reached_at_us: version.cast_signed(),
+            });
+            let found = Found::Top { places: places.collect(), span: None, version };
+            *self.0.lock().expect("no test panics within") = Some(found);
+        }
+
+        fn fail(&self) {
+            *self.0.lock().expect("no test panics within") = None;
+        }
+    }
+
+    impl Store for Scripted {
+        fn write(&self, _: Write, _: Answer<Written>) {}
+
+        fn read(
+            &self,
+            _: Read,
+            _: &mut dyn FnMut() -> Answer<Found>,
+        ) -> Option<Result<Found, StoreError>> {
+            let found = self.0.lock().expect("no test panics within").clone();
+            Some(found.ok_or(StoreError::Unavailable))
+        }
+
+        fn version(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn an_event_is_new_only_when_the_board_looks_different() {
+        let store = Arc::new(Scripted::default());
+        let topic = Streams::new(Arc::clone(&store) as Arc<dyn Store>).topic(Period::All, 10);
+        assert_eq!(topic.event().bytes.len(), 0, "nothing is known yet");
+        store.set(&[(7, 5)], 100);
+        let first = topic.event();
+        assert_eq!(first.version, 100);
+        store.set(&[(7, 5)], 200);
+        assert!(Arc::ptr_eq(&topic.event().bytes, &first.bytes), "only a time moved");
+        store.set(&[(8, 6), (7, 5)], 300);
+        let second = topic.event();
+        assert_eq!(second.version, 300);
+        store.fail();
+        assert!(Arc::ptr_eq(&topic.event().bytes, &second.bytes), "the last known board");
+        store.set(&[(7, 5)], 300);
+        assert_eq!(topic.event().version, 301, "different, hence newer");
+        assert!(topic.event().bytes.starts_with(b"event: board\nid: 301\ndata: {"));
+    }
+
+    #[test]
+    fn subscribers_of_the_same_board_share_one_topic() {
+        let streams = Streams::new(Arc::new(Scripted::default()));
+        let topic = streams.topic(Period::All, 10);
+        assert!(Arc::ptr_eq(&topic, &streams.topic(Period::All, 10)));
+        assert!(!Arc::ptr_eq(&topic, &streams.topic(Period::Day, 10)));
+        drop(topic);
+        drop(streams.topic(Period::All, 11));
+        let count = streams.topics.lock().expect("no test panics within").len();
+        assert_eq!(count, 1, "what nobody follows is forgotten");
+    }
+}

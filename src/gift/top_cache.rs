@@ -1,0 +1,91 @@
+//! Encoded boards that one loop keeps, so that the answer most asked for costs a comparison.
+
+use super::decode::DEFAULT_TOP;
+use super::{Period, Place, Span, Store, TopQuery, wire};
+use crate::store::Clock;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// Boards kept at once. Events show few kinds of boards, and a search of this few is quick.
+const BOARDS_MAX: usize = 32;
+
+/// One loop's encoded boards; all of them fall with the first write that changes any board.
+pub(super) struct TopCache {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    boards: RefCell<Boards>,
+}
+
+struct Boards {
+    /// The version of the store under which all of them were read.
+    version: u64,
+    list: Vec<Board>,
+}
+
+struct Board {
+    query: TopQuery,
+    /// When the calendar ends it (unix seconds); all time has no end.
+    until_s: i64,
+    body: Arc<[u8]>,
+}
+
+impl TopCache {
+    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        let boards = RefCell::new(Boards { version: 0, list: Vec::new() });
+        Self { store, clock, boards }
+    }
+
+    /// The encoded answer, if it is still true.
+    pub(super) fn get(&self, query: &TopQuery) -> Option<Arc<[u8]>> {
+        let boards = self.boards.borrow();
+        if boards.version != self.store.version() {
+            return None;
+        }
+        let board = boards.list.iter().find(|board| board.query == *query)?;
+        let holds = query.period == Period::All || self.now_s() < board.until_s;
+        holds.then(|| Arc::clone(&board.body))
+    }
+
+    /// Encodes a board that was read under `version` (asked for before the read: a write in between
+    /// then makes it outdated, never eternal), and keeps it if it is the current one of its period.
+    pub(super) fn encode(
+        &self,
+        version: u64,
+        query: TopQuery,
+        places: &[Place],
+        span: Option<Span>,
+    ) -> Arc<[u8]> {
+        let body: Arc<[u8]> = wire::top(places, span).into();
+        if query.at.is_none() {
+            let until_s = span.map_or(i64::MAX, |span| span.until_s);
+            self.boards
+                .borrow_mut()
+                .keep(version, Board { query, until_s, body: Arc::clone(&body) });
+        }
+        body
+    }
+
+    fn now_s(&self) -> i64 {
+        self.clock.now_us().div_euclid(1_000_000)
+    }
+}
+
+impl Boards {
+    fn keep(&mut self, version: u64, board: Board) {
+        if self.version != version {
+            self.version = version;
+            self.list.clear();
+        }
+        self.list.retain(|kept| kept.query != board.query);
+        if board.query == DEFAULT_TOP {
+            // Where the search begins.
+            self.list.insert(0, board);
+        } else {
+            self.list.push(board);
+        }
+        // When there are too many kinds, one of the oldest goes, but not the first.
+        if self.list.len() > BOARDS_MAX {
+            self.list.remove(1);
+        }
+    }
+}
