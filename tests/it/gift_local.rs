@@ -205,7 +205,8 @@ fn refuses_a_journal_that_is_newer_damaged_or_not_ours_and_leaves_it_alone() {
 
 #[test]
 fn a_checkpoint_that_is_of_no_use_is_made_anew_from_the_journal() {
-    let spoil: [(&str, fn(&Rig)); 5] = [
+    type Spoil = fn(&Rig);
+    let spoil: [(&str, Spoil); 5] = [
         ("gone", |rig| fs::remove_file(rig.file("gift-checkpoint.db")).expect("removed")),
         ("empty", |rig| fs::write(rig.file("gift-checkpoint.db"), b"").expect("written")),
         ("foreign", |rig| fs::write(rig.file("gift-checkpoint.db"), b"diary").expect("written")),
