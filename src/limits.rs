@@ -57,8 +57,9 @@ pub const BATCH_JOBS_MAX: usize = KIB;
 /// Jobs one reader of a store takes at once: few, so that the other readers get their share.
 pub const READ_BATCH_JOBS_MAX: usize = 8;
 
-/// Changes shown on the gift boards per hold of their lock, which makes a loop wait about 1 µs each.
-pub const GIFT_PUBLISH_CHANGES_MAX: usize = 32;
+/// Changes shown on the gift boards per hold of their lock: each touches four boards, about 1 µs
+/// apiece, and a loop that wants to look something up waits that long.
+pub const GIFT_PUBLISH_CHANGES_MAX: usize = 8;
 
 /// Journal entries that a checkpoint may lag behind: half a second of replay at the next start.
 pub const GIFT_CHECKPOINT_ENTRIES: i64 = 200_000;

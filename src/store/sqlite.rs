@@ -5,7 +5,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a statement waits for a lock: an operator's shell may hold one for a moment.
@@ -66,11 +66,18 @@ pub fn trouble(error: &rusqlite::Error) -> Trouble {
 ///
 /// A file that is refused is left as it was: it is looked at by read-only means first.
 pub fn open_writer(path: &Path, format: &Format) -> Result<Connection, OpenError> {
-    if is_empty(path)? {
-        make(path, format)?;
-    } else {
-        check_header(path, format)?;
-        check_content(path, format)?;
+    match length(path)? {
+        // Made under this log, a fresh file would take in what belongs to another.
+        None if length(&beside(path, "-wal"))?.is_some_and(|length| length > 0) => {
+            return Err(damaged(path, "it is gone, but its log is there"));
+        }
+        None => make(path, format)?,
+        // We make files whole, so an empty one has lost something.
+        Some(0) => return Err(damaged(path, "it is empty")),
+        Some(_) => {
+            check_header(path, format)?;
+            check_content(path, format)?;
+        }
     }
     let open = || {
         let mut connection = connect(path)?;
@@ -109,12 +116,19 @@ pub(crate) fn refused(path: &Path, source: rusqlite::Error) -> OpenError {
     }
 }
 
-fn is_empty(path: &Path) -> Result<bool, OpenError> {
+fn length(path: &Path) -> Result<Option<u64>, OpenError> {
     match std::fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.len() == 0),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(OpenError::Folder { path: path.to_path_buf(), source }),
     }
+}
+
+/// The name of a file that `SQLite` keeps beside a database.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// Reads the 100 bytes that every `SQLite` file begins with (its "database header"), without
@@ -153,8 +167,7 @@ fn check_content(path: &Path, format: &Format) -> Result<(), OpenError> {
         .and_then(|id| Ok((id, look("PRAGMA user_version")?)))
         .map_err(|error| refused(path, error))?;
     check_format(path, format, id, version)?;
-    let size = std::fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len());
-    if size > CHECKED_BYTES_MAX {
+    if length(path)?.is_none_or(|length| length > CHECKED_BYTES_MAX) {
         return Ok(());
     }
     let verdict = reader.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
@@ -200,9 +213,7 @@ fn make(path: &Path, format: &Format) -> Result<(), OpenError> {
 /// Removes a database with its log; for files that can be made anew.
 pub fn remove(path: &Path) -> std::io::Result<()> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        match std::fs::remove_file(name) {
+        match std::fs::remove_file(beside(path, suffix)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

@@ -1,11 +1,11 @@
 //! The integration tests: one binary, a module per subject.
 
-mod gift_crash;
-mod gift_local;
-mod gift_local_rig;
 mod fuzz_corpus;
 mod fuzz_targets;
 mod gift_api;
+mod gift_crash;
+mod gift_local;
+mod gift_local_rig;
 mod gift_model;
 mod gift_rig;
 mod gift_suite;

@@ -68,16 +68,16 @@ impl Bookkeeper {
     /// Puts the journal's boards into `shared`, and its recent keys into memory.
     pub(super) fn load(mut self) -> Result<Self, OpenError> {
         let boards = load::boards(&self.shared, &self.journal)?;
-        let now_us = self.shared.now_us(&boards);
-        self.load_keys(now_us.saturating_sub(self.idempotency_keep_us))
+        self.load_keys()
             .map_err(|error| sqlite::refused(&self.shared.folder.file(journal::FILE), error))?;
         self.shared.committed_id.store(self.last_id, Ordering::Release);
         self.shared.replace(boards);
         Ok(self)
     }
 
-    fn load_keys(&mut self, since_us: i64) -> rusqlite::Result<()> {
+    fn load_keys(&mut self) -> rusqlite::Result<()> {
         (self.last_id, self.last_time_us) = journal::last(&self.journal)?;
+        let since_us = self.last_time_us.saturating_sub(self.idempotency_keep_us);
         journal::keys_since(&self.journal, since_us, |key, id, time_us, revokes| {
             self.remembered.insert(if revokes { REVOKE } else { SEND }, key, id, time_us);
         })
