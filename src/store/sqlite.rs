@@ -237,3 +237,81 @@ fn migrate(connection: &mut Connection, format: &Format) -> rusqlite::Result<()>
     // The header is looked at without the log, so the new version must be in the file itself.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Format =
+        Format { application_id: 77, migrations: &["CREATE TABLE one (a INTEGER)"] };
+    const SECOND: Format = Format {
+        application_id: 77,
+        migrations: &[FIRST.migrations[0], "CREATE TABLE two (b INTEGER); DROP TABLE one"],
+    };
+
+    const WRONG: Format = Format {
+        application_id: 77,
+        migrations: &[FIRST.migrations[0], "DROP TABLE one; DROP TABLE nowhere"],
+    };
+
+    fn tables(connection: &Connection) -> String {
+        let sql = "SELECT group_concat(name) FROM sqlite_schema";
+        connection.query_row(sql, [], |row| row.get(0)).expect("readable")
+    }
+
+    #[test]
+    fn a_file_is_brought_to_the_newest_format_step_by_step() {
+        let dir = tempfile::tempdir().expect("a temp folder");
+        let path = dir.path().join("a.db");
+        assert_eq!(tables(&open_writer(&path, &FIRST).expect("made")), "one");
+        assert_eq!(tables(&open_writer(&path, &SECOND).expect("migrated")), "two");
+        assert_eq!(tables(&open_writer(&path, &SECOND).expect("as it is")), "two");
+        let error = open_writer(&path, &FIRST).expect_err("from the future");
+        assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_file_as_it_was() {
+        let dir = tempfile::tempdir().expect("a temp folder");
+        let path = dir.path().join("a.db");
+        drop(open_writer(&path, &FIRST).expect("made"));
+        open_writer(&path, &WRONG).expect_err("a wrong script");
+        assert_eq!(tables(&open_writer(&path, &FIRST).expect("as it was")), "one");
+    }
+
+    #[test]
+    fn a_file_that_was_not_finished_is_made_anew() {
+        let dir = tempfile::tempdir().expect("a temp folder");
+        std::fs::write(dir.path().join("a.new"), b"half of it").expect("written");
+        let path = dir.path().join("a.db");
+        assert_eq!(tables(&open_writer(&path, &FIRST).expect("made")), "one");
+        assert!(!dir.path().join("a.new").exists());
+    }
+
+    #[test]
+    fn commits_wait_for_the_disk() {
+        let dir = tempfile::tempdir().expect("a temp folder");
+        let file = open_writer(&dir.path().join("a.db"), &FIRST).expect("made");
+        let ask = |pragma: &str| file.query_row(pragma, [], |row| row.get::<_, i64>(0));
+        assert_eq!(ask("PRAGMA synchronous"), Ok(2), "FULL");
+        let mode = file.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+        assert_eq!(mode.as_deref(), Ok("wal"));
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_is_tried_again() {
+        let sort = |code| trouble(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for passing in [ffi::SQLITE_FULL, ffi::SQLITE_BUSY, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert_eq!(sort(passing), Trouble::Passing, "{passing}");
+        }
+        for fatal in [
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_CONSTRAINT,
+        ] {
+            assert_eq!(sort(fatal), Trouble::Fatal, "{fatal}");
+        }
+    }
+}

@@ -2,8 +2,9 @@
 
 use crate::gift_local_rig::{Rig, START_US, send};
 use crate::gift_suite::{Backend, Setup, check_store};
-use fanfare::gift::{Period, Store, Written};
+use fanfare::gift::{Found, Period, Read, Store, TopQuery, Written};
 use fanfare::store::{DataFolder, OpenError};
+use jiff::tz::TimeZone;
 use rusqlite::Connection;
 use std::fs;
 use std::sync::Arc;
@@ -257,6 +258,34 @@ fn a_checkpoint_that_is_damaged_while_we_run_costs_time_but_no_truth() {
     rig.reopen();
     assert_eq!(rig.fans(7, 40), before);
     assert_eq!(rig.top(Period::Day), [(7, 20_101)]);
+}
+
+#[test]
+fn boards_follow_a_new_time_zone_and_a_longer_keeping() {
+    let mut rig = Rig::closed();
+    rig.options.keep.hour_s = 3_600;
+    rig.clock.set_us(START_US - HOUR_US / 3);
+    rig.open();
+    rig.give(1, 7, 1);
+    rig.clock.set_us(START_US);
+    rig.give(1, 7, 2);
+    assert_eq!(rig.top(Period::Hour), [(7, 3)]);
+    rig.close();
+    rig.options.zone = TimeZone::get("Asia/Kolkata").expect("bundled");
+    rig.open();
+    assert_eq!(rig.top(Period::Hour), [(7, 2)], "there an hour begins at half past");
+    rig.clock.set_us(START_US + 3 * HOUR_US);
+    rig.give(1, 7, 4);
+    let first =
+        TopQuery { period: Period::Hour, at: Some(START_US / 1_000_000), offset: 0, num: 1 };
+    assert_eq!(rig.read(Read::Top(first)), Ok(Found::NotKept));
+    rig.close();
+    rig.options.keep.hour_s = 10 * 3_600;
+    rig.open();
+    match rig.read(Read::Top(first)) {
+        Ok(Found::Top { places, .. }) => assert_eq!(places[0].total_worth, 2),
+        other => panic!("kept again: {other:?}"),
+    }
 }
 
 #[test]
