@@ -72,6 +72,7 @@ impl Bookkeeper {
             .map_err(|error| sqlite::refused(&self.shared.folder.file(journal::FILE), error))?;
         self.shared.committed_id.store(self.last_id, Ordering::Release);
         self.shared.replace(boards);
+        self.ring();
         Ok(self)
     }
 
@@ -140,13 +141,18 @@ impl Bookkeeper {
         self.forget_at_s = hour.map_or(i64::MAX, |hour| hour.until_s);
     }
 
-    /// What can wait until a batch is durable and shown.
-    fn tidy(&mut self) {
+    /// Wakes the checkpoint thread when the checkpoint lags too far behind.
+    fn ring(&self) {
         let behind = self.last_id - self.shared.folded_id.load(Ordering::Relaxed);
         if behind >= self.checkpoint_every {
             // Full means that it is awake already.
             let _ = self.bell.try_send(());
         }
+    }
+
+    /// What can wait until a batch is durable and shown.
+    fn tidy(&mut self) {
+        self.ring();
         if self.log_pages.load(Ordering::Relaxed) >= self.log_pages_max {
             self.move_log("PRAGMA wal_checkpoint(PASSIVE)");
             self.shared.step(Step::LogMoved);
