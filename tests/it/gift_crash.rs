@@ -1,26 +1,73 @@
 //! Crashes of the local gift store between any two steps: what was acknowledged is there once.
+//!
+//! A crash is a copy of the folder as it is at a step. A seed picks the history, the steps that are
+//! copied and how often checkpoints are made; it is printed with every failure.
 
 use crate::gift_local_rig::{Rig, send};
 use fanfare::gift::local::Step;
-use fanfare::gift::{Period, Written};
-use fanfare::store::StoreError;
-use std::collections::HashMap;
+use fanfare::gift::{Entry, Period, Write, Written};
+use fanfare::store::{RequestKey, StoreError};
+use rusqlite::Connection;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-
-/// What must be found: by key, the entry's id. Keys not in it may be there or not.
-type Acknowledged = HashMap<String, i64>;
+use std::sync::{Arc, Condvar, Mutex};
 
 const ANCHORS: i64 = 5;
 
-fn gift(n: i64) -> (i64, i64, i64) {
-    (n % 3 + 1, n % ANCHORS + 1, n % 11 + 1)
+/// Writes that were answered, with the entries that they were answered with.
+type Acknowledged = Vec<(Write, Entry)>;
+
+/// Small numbers from a seed (xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 20) % end
+    }
+
+    fn pick(&mut self, range: std::ops::RangeInclusive<i64>) -> i64 {
+        let end = u64::try_from(range.end() - range.start() + 1).expect("a small range");
+        range.start() + i64::try_from(self.below(end)).expect("a small number")
+    }
 }
 
-/// Holds the boards against the journal, and every acknowledged key against its entry.
-fn check(rig: &Rig, acknowledged: &Acknowledged, context: &str) {
+/// One thread at a time: a copy is made while nobody folds.
+#[derive(Default)]
+struct Gate {
+    busy: Mutex<bool>,
+    freed: Condvar,
+}
+
+impl Gate {
+    fn enter(&self) {
+        let busy = self.busy.lock().expect("no panic within");
+        *self.freed.wait_while(busy, |busy| *busy).expect("no panic within") = true;
+    }
+
+    fn leave(&self) {
+        *self.busy.lock().expect("no panic within") = false;
+        self.freed.notify_one();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a temp folder");
+    for file in fs::read_dir(from).expect("readable") {
+        let file = file.expect("readable");
+        fs::copy(file.path(), to.join(file.file_name())).expect("copied");
+    }
+}
+
+/// Boards, worth and fans are those of the journal.
+fn check_sums(rig: &Rig, context: &str) {
     let mut totals = Vec::new();
     for anchor_id in 1..=ANCHORS {
         let journal = rig.journal(anchor_id);
@@ -35,65 +82,114 @@ fn check(rig: &Rig, acknowledged: &Acknowledged, context: &str) {
         top.sort_unstable();
         assert_eq!(top, totals, "{context}: {period:?}");
     }
-    for (key, id) in acknowledged {
-        let n = key.strip_prefix('k').expect("a key of ours").parse().expect("a number");
-        match rig.send(gift(n), Some(key)) {
-            Written::Done { entry, replayed: true } => assert_eq!(entry.id, *id, "{context}"),
-            other => panic!("{context}: {key} was acknowledged, now it is {other:?}"),
-        }
+}
+
+/// Every acknowledged write is in the journal as it was answered, and its retry says so.
+fn check_acknowledged(rig: &Rig, acknowledged: &Acknowledged, context: &str) {
+    for (write, entry) in acknowledged {
+        let journal = rig.journal(entry.anchor_id);
+        assert_eq!(journal.iter().filter(|line| *line == entry).count(), 1, "{context}: {entry:?}");
+        let again = Written::Done { entry: entry.clone(), replayed: true };
+        assert_eq!(rig.write(write.clone()), Ok(again), "{context}: {write:?}");
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a temp folder");
-    for file in fs::read_dir(from).expect("readable") {
-        let file = file.expect("readable");
-        fs::copy(file.path(), to.join(file.file_name())).expect("copied");
+/// Sends all again, as clients do that never got an answer; then no key may count twice.
+fn check_retries(rig: &mut Rig, writes: &[Write], context: &str) {
+    for write in writes {
+        rig.write(write.clone()).expect("the store is well");
     }
+    check_sums(rig, context);
+    rig.close();
+    let journal = Connection::open(rig.file("gift.db")).expect("ours");
+    let sql = "SELECT count(*) - count(DISTINCT request_id || (revokes IS NULL)) FROM gift";
+    let twice: i64 = journal.query_row(sql, [], |row| row.get(0)).expect("readable");
+    assert_eq!(twice, 0, "{context}: counted twice");
 }
 
-/// Runs a small history, copying the folder at every step as a crash would leave it; then opens
-/// every copy.
-#[test]
-fn a_crash_between_any_two_steps_loses_nothing_that_was_acknowledged() {
-    let mut rig = Rig::closed();
-    let copies = tempfile::tempdir().expect("a temp folder");
-    let acknowledged = Arc::new(Mutex::new(Acknowledged::new()));
-    // The checkpoint is folded at the close only, after the bookkeeper's last step: so nobody
-    // writes while a copy is made.
-    let seen: Arc<Mutex<Vec<(Step, Acknowledged)>>> = Arc::default();
-    let hook = {
-        let (from, to) = (rig.dir.path().to_path_buf(), copies.path().to_path_buf());
-        let (seen, acknowledged) = (Arc::clone(&seen), Arc::clone(&acknowledged));
-        move |step: Step| {
-            let mut seen = seen.lock().expect("no panic");
-            let known = acknowledged.lock().expect("no panic").clone();
-            copy(&from, &to.join(seen.len().to_string()));
-            seen.push((step, known));
-        }
-    };
-    rig.options.step = Some(Arc::new(hook));
-    rig.open();
+/// What a seed makes the clients ask, in order; some of it again, some at once.
+fn history(dice: &mut Dice) -> Vec<Vec<Write>> {
+    let mut asked: Vec<Write> = Vec::new();
+    let mut rounds = Vec::new();
     for n in 0..12 {
-        let key = format!("k{n}");
-        let Written::Done { entry, .. } = rig.send(gift(n), Some(&key)) else { panic!("refused") };
-        acknowledged.lock().expect("no panic").insert(key, entry.id);
-        if n % 4 == 3 {
-            rig.revoke(entry.id, "simulated", None);
+        let mut round = Vec::new();
+        for part in 0..if dice.below(4) == 0 { 4 } else { 1 } {
+            let key = format!("key-{n}-{part}");
+            round.push(match dice.below(10) {
+                0 | 1 if !asked.is_empty() => {
+                    let at = dice.below(asked.len() as u64);
+                    asked[usize::try_from(at).expect("small")].clone()
+                }
+                2 | 3 => Write::Revoke {
+                    id: dice.pick(1..=12),
+                    reason: "simulated".into(),
+                    key: RequestKey::new(&key),
+                },
+                _ => send((dice.pick(1..=3), dice.pick(1..=ANCHORS), dice.pick(1..=9)), Some(&key)),
+            });
+        }
+        asked.extend_from_slice(&round);
+        rounds.push(round);
+    }
+    rounds
+}
+
+/// Runs the history of a seed; returns what the clients knew at each copy of the folder.
+fn run(seed: u64, rounds: Vec<Vec<Write>>, copies: &Path) -> Vec<(Step, Acknowledged)> {
+    let mut rig = Rig::closed();
+    rig.options.checkpoint_every = [1, 3, i64::MAX][usize::try_from(seed % 3).expect("small")];
+    let known: Arc<Mutex<Acknowledged>> = Arc::default();
+    let crashes: Arc<Mutex<Vec<(Step, Acknowledged)>>> = Arc::default();
+    let dice = Mutex::new(Dice::new(seed + 1_000_000));
+    let gate = Gate::default();
+    let (from, to) = (rig.dir.path().to_path_buf(), copies.to_path_buf());
+    let (hook_known, hook_crashes) = (Arc::clone(&known), Arc::clone(&crashes));
+    rig.options.step = Some(Arc::new(move |step| match step {
+        Step::Folding => gate.enter(),
+        Step::Folded => gate.leave(),
+        _ if dice.lock().expect("no panic").below(4) > 0 => {}
+        _ => {
+            gate.enter();
+            // What is known before the copy must be in it.
+            let known = hook_known.lock().expect("no panic").clone();
+            let mut crashes = hook_crashes.lock().expect("no panic");
+            copy(&from, &to.join(crashes.len().to_string()));
+            crashes.push((step, known));
+            gate.leave();
+        }
+    }));
+    rig.open();
+    for round in rounds {
+        let answers: Vec<_> =
+            round.into_iter().map(|write| (write.clone(), rig.start(write))).collect();
+        for (write, answer) in answers {
+            let written = answer.recv().expect("every write is answered").expect("well");
+            if let Written::Done { entry, .. } = written {
+                known.lock().expect("no panic").push((write, entry));
+            }
         }
     }
     rig.close();
-    let seen = std::mem::take(&mut *seen.lock().expect("no panic"));
-    assert!(seen.iter().any(|(step, _)| *step == Step::Folded), "the checkpoint is crashed too");
-    for (number, (step, acknowledged)) in seen.into_iter().enumerate() {
-        let mut crashed = Rig::closed();
-        copy(&copies.path().join(number.to_string()), crashed.dir.path());
-        crashed.open();
-        let context = format!("after step {number}, {step:?}");
-        check(&crashed, &acknowledged, &context);
-        crashed.give(1, 1, 1);
-        crashed.reopen();
-        check(&crashed, &acknowledged, &context);
+    std::mem::take(&mut *crashes.lock().expect("no panic"))
+}
+
+#[test]
+fn a_crash_between_any_two_steps_loses_and_doubles_nothing() {
+    for seed in 0..6 {
+        let copies = tempfile::tempdir().expect("a temp folder");
+        let rounds = history(&mut Dice::new(seed));
+        let writes = rounds.concat();
+        for (number, (step, acknowledged)) in
+            run(seed, rounds, copies.path()).into_iter().enumerate()
+        {
+            let context = format!("seed {seed}, crash {number} at {step:?}");
+            let mut crashed = Rig::closed();
+            copy(&copies.path().join(number.to_string()), crashed.dir.path());
+            crashed.open();
+            check_sums(&crashed, &context);
+            check_acknowledged(&crashed, &acknowledged, &context);
+            check_retries(&mut crashed, &writes, &context);
+        }
     }
 }
 
@@ -111,19 +207,23 @@ fn a_bookkeeper_that_panics_at_any_step_is_made_anew_from_the_file() {
             assert!(folding || now != fatal, "a panic on purpose");
         }));
         rig.open();
+        let gift = |n| (n % 3 + 1, n % ANCHORS + 1, n % 11 + 1);
+        let writes: Vec<_> = (0..5).map(|n| send(gift(n), Some(&format!("k{n}")))).collect();
         let mut acknowledged = Acknowledged::new();
-        for n in 0..5 {
-            let key = format!("k{n}");
-            match rig.write(send(gift(n), Some(&key))) {
-                Ok(Written::Done { entry, .. }) => acknowledged.insert(key, entry.id),
-                Err(StoreError::Broken) => None,
+        for write in &writes {
+            match rig.write(write.clone()) {
+                Ok(Written::Done { entry, .. }) => acknowledged.push((write.clone(), entry)),
+                Err(StoreError::Broken) => {}
                 other => panic!("panic at {fatal}: {other:?}"),
-            };
+            }
         }
         steps.store(1_000_000, Ordering::Relaxed); // The questions meet no panic.
         assert!(acknowledged.len() >= 4, "only one batch met the panic");
-        check(&rig, &acknowledged, &format!("panic at {fatal}"));
+        let context = format!("panic at {fatal}");
+        check_sums(&rig, &context);
+        check_acknowledged(&rig, &acknowledged, &context);
         rig.reopen();
-        check(&rig, &acknowledged, &format!("panic at {fatal}, restarted"));
+        check_acknowledged(&rig, &acknowledged, &context);
+        check_retries(&mut rig, &writes, &context);
     }
 }

@@ -68,16 +68,17 @@ impl Bookkeeper {
     /// Puts the journal's boards into `shared`, and its recent keys into memory.
     pub(super) fn load(mut self) -> Result<Self, OpenError> {
         let boards = load::boards(&self.shared, &self.journal)?;
-        let now_us = self.shared.now_us(&boards);
-        self.load_keys(now_us.saturating_sub(self.idempotency_keep_us))
+        self.load_keys()
             .map_err(|error| sqlite::refused(&self.shared.folder.file(journal::FILE), error))?;
         self.shared.committed_id.store(self.last_id, Ordering::Release);
         self.shared.replace(boards);
+        self.ring();
         Ok(self)
     }
 
-    fn load_keys(&mut self, since_us: i64) -> rusqlite::Result<()> {
+    fn load_keys(&mut self) -> rusqlite::Result<()> {
         (self.last_id, self.last_time_us) = journal::last(&self.journal)?;
+        let since_us = self.last_time_us.saturating_sub(self.idempotency_keep_us);
         journal::keys_since(&self.journal, since_us, |key, id, time_us, revokes| {
             self.remembered.insert(if revokes { REVOKE } else { SEND }, key, id, time_us);
         })
@@ -140,13 +141,18 @@ impl Bookkeeper {
         self.forget_at_s = hour.map_or(i64::MAX, |hour| hour.until_s);
     }
 
-    /// What can wait until a batch is durable and shown.
-    fn tidy(&mut self) {
+    /// Wakes the checkpoint thread when the checkpoint lags too far behind.
+    fn ring(&self) {
         let behind = self.last_id - self.shared.folded_id.load(Ordering::Relaxed);
         if behind >= self.checkpoint_every {
             // Full means that it is awake already.
             let _ = self.bell.try_send(());
         }
+    }
+
+    /// What can wait until a batch is durable and shown.
+    fn tidy(&mut self) {
+        self.ring();
         if self.log_pages.load(Ordering::Relaxed) >= self.log_pages_max {
             self.move_log("PRAGMA wal_checkpoint(PASSIVE)");
             self.shared.step(Step::LogMoved);

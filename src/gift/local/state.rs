@@ -104,16 +104,16 @@ impl Boards {
             let version = u64::try_from(changed_us).unwrap_or(0);
             Found::Top { places: places.unwrap_or_default(), span, version }
         };
-        let now_s = second(now_us);
-        let asked_s = query.at.unwrap_or(now_s);
-        if asked_s > now_s {
+        let current_s = second(now_us);
+        let asked_s = query.at.unwrap_or(current_s);
+        if asked_s > current_s {
             return Found::Future;
         }
         if query.period == Period::All {
             return board(Some(&self.all), None);
         }
         match rules.calendar.span(query.period, asked_s) {
-            Some(span) if rules.keep.is_kept(query.period, span, now_s) => {
+            Some(span) if rules.keep.is_kept(query.period, span, current_s) => {
                 board(self.spans.get(&(query.period, span.from_s)), Some(span))
             }
             _ => Found::NotKept,
