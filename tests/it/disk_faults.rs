@@ -92,13 +92,12 @@ fn send_until_full(
                     for count in 0.. {
                         let (key, anchor) =
                             (format!("{round}-{name}-{count}"), count % ANCHORS + 1);
-                        match send(&mut client, &key, anchor) {
-                            Some(id) => acknowledged.push(id),
-                            None => {
-                                refused.lock().expect("no panic within").push((key, anchor));
-                                refusals += 1;
-                            }
+                        if let Some(id) = send(&mut client, &key, anchor) {
+                            acknowledged.push(id);
+                            continue;
                         }
+                        refused.lock().expect("no panic within").push((key, anchor));
+                        refusals += 1;
                         if refusals == 3 {
                             break;
                         }
