@@ -155,6 +155,18 @@ impl Server {
         self.child.id()
     }
 
+    /// The data folder.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// `kill -9`; returns the folder, so that the next server can start on it.
+    pub(crate) fn kill(mut self) -> Folder {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("a child of ours");
+        self.into_folder()
+    }
+
     /// Sends a signal by name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.id().to_string();
