@@ -76,6 +76,10 @@ pub const WRITES_PER_TURN_MAX: usize = 16;
 /// Events taken from the kernel at once.
 pub const EVENTS_PER_TURN_MAX: usize = 1024;
 
+/// Topics asked for their event in one turn: each may read and encode a thousand places, and who
+/// follows four thousand different boards must not hold up those who follow none.
+pub const LOOKS_PER_TURN_MAX: usize = 8;
+
 /// Subscribers that hear of a topic in one turn; the rest follows in the next ones.
 pub const PUSHES_PER_TURN_MAX: usize = 256;
 
