@@ -13,7 +13,7 @@ use crate::gift::stream::Streams;
 use crate::hello::Directory;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
-use crate::ops::{Part, Readiness};
+use crate::ops::{self, Part, Readiness};
 use crate::profile::CpuProfile;
 use crate::signal;
 use crate::store::{Clock, DataFolder, SystemClock};
@@ -61,6 +61,7 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
     let notifier = Arc::new(Notifier::default());
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
     let (gifts, gift_threads) = open_gifts(config, &folder, &notifier)?;
+    let audits = ops::audit::start(vec![gifts.auditor()?])?;
     let health = Arc::clone(&gifts);
     let part = Part::new("gift", move || health.health().stopped().map(str::to_owned));
     let gifts: Arc<dyn gift::Store> = gifts;
@@ -68,6 +69,7 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), vec![part])),
         gift_options: gift_options(config, &gifts),
         gifts,
+        audits,
         directory: Directory::default(),
         ports: Ports::new(config),
         notifier,

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod board;
 mod decode;
+pub mod ledger;
 pub mod local;
 mod order;
 pub mod period;

@@ -1,5 +1,6 @@
 //! All integration tests, as one binary: it links once and runs in parallel. A module is a subject.
 
+mod audit;
 mod cli;
 mod client;
 mod config;
