@@ -100,11 +100,13 @@ pub const TOPIC_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Jobs one reader of a store takes at once: few, so that the other readers get their share.
 pub const READ_BATCH_JOBS_MAX: usize = 8;
 
-/// Changes shown on the gift boards per hold of their lock, which makes a loop wait about 1 µs each.
-pub const GIFT_PUBLISH_CHANGES_MAX: usize = 32;
+/// Changes shown on the gift boards per hold of their lock: each touches four boards, about 1 µs
+/// apiece, and a loop that wants to look something up waits that long.
+pub const GIFT_PUBLISH_CHANGES_MAX: usize = 8;
 
-/// Journal entries that a checkpoint may lag behind: half a second of replay at the next start.
-pub const GIFT_CHECKPOINT_ENTRIES: i64 = 200_000;
+/// Journal entries that a checkpoint may lag behind. The fans of an anchor that got all of them are
+/// summed over so many rows (about 10 ms), and a start replays them in less.
+pub const GIFT_CHECKPOINT_ENTRIES: i64 = 50_000;
 
 /// Journal entries folded into the checkpoint per transaction; bounds the memory for their sums.
 pub const GIFT_FOLD_ENTRIES_MAX: i64 = 100_000;
@@ -144,6 +146,8 @@ const _: () = {
     assert!(TLV_QUEUE_BYTES_MAX > SEND_BYTES_HIGH, "answers alone must not make a push close");
     assert!(READ_BYTES_PER_TURN_MAX >= READ_BYTES_MAX, "a turn must be able to fill the scratch");
     assert!(BATCH_JOBS_MAX <= QUEUE_JOBS_MAX, "a full batch must fit the queue");
+    assert!(GIFT_PUBLISH_CHANGES_MAX > 0, "chunks of nothing show nothing");
+    assert!(GIFT_FOLD_ENTRIES_MAX > 0, "a fold must move the checkpoint");
     assert!(PIPELINE_DEPTH_MAX > 0, "a connection must be able to ask");
     assert!(HEADER_COUNT_MAX <= HEADER_SLOTS_MAX, "the default count must fit the slots");
     assert!(WRITE_SLICES_MAX <= 1024, "Linux refuses more slices than UIO_MAXIOV");

@@ -53,6 +53,9 @@ impl<S: Store> BatchWorker<S> {
         }));
         let Ok((store, result)) = result else {
             tracing::error!(worker = self.name, "the store panicked; it is opened again");
+            // At once, and before anybody is answered: what the store showed to readers may lag
+            // behind what it had made durable. If it fails, the next batch tries again.
+            self.store = (self.reopen)().ok();
             return Err(StoreError::Broken);
         };
         self.store = Some(store);

@@ -1,12 +1,9 @@
 //! Boards as topics: every subscriber of the same part of the same board shares one event.
 
-use super::{Found, Period, Place, Read, Store, TopQuery, wire};
+use super::{Found, GIFT_SIGNAL, Period, Place, Read, Store, TopQuery, wire};
 use crate::session::{Event, Signal, Topic};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-
-/// Announced after every batch that changed a board.
-pub const GIFT_SIGNAL: Signal = Signal(1);
 
 /// Hands out one topic per period and number of places, to all loops. As both are checked before,
 /// there are at most four times a thousand; those that nobody follows any more are forgotten.

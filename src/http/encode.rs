@@ -78,3 +78,21 @@ fn fields(response: &Response, head: &mut Vec<u8>) {
         head.extend_from_slice(value.as_str().as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::IoSlice;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_large_shared_body_is_not_copied() {
+        let body: Arc<[u8]> = vec![b'x'; COPIED_BYTES_MAX + 1].into();
+        let manner = Manner { head_only: false, connection: Connection::Goes };
+        let mut out = SendQueue::default();
+        response(Response::json(Arc::clone(&body)), manner, &[b'-'; 29], &mut out);
+        let mut slices = [IoSlice::new(&[]); 4];
+        assert_eq!(out.gather(&mut slices), 2);
+        assert_eq!(slices[1].as_ptr(), body.as_ptr());
+    }
+}

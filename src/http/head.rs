@@ -63,10 +63,52 @@ pub(super) fn parse<'h, 'a: 'h>(
 ) -> Result<Head<'h, 'a>, Refusal> {
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(bytes, slots) {
-        Ok(httparse::Status::Complete(size)) if size == bytes.len() => {}
-        Ok(_) => return Err(bad("the head is malformed")),
-        Err(error) => return Err(refusal(error, bytes)),
+        Ok(httparse::Status::Complete(size)) if size == bytes.len() => interpret(parsed, limits),
+        Ok(_) => Err(bad("the head is malformed")),
+        Err(error) => Err(refusal(error, bytes)),
     }
+}
+
+/// Parses the head at the front of `input`, if all of it is there and nothing is wrong with it; the
+/// size comes with it. The usual case, in one pass: `None` leaves every other case, and the words
+/// for it, to [`HeadScan`](super::head_scan::HeadScan) and [`parse`], whose verdict on a head that
+/// passes here is the same.
+pub(super) fn parse_at_once<'h, 'a: 'h>(
+    input: &'a [u8],
+    slots: &'h mut HeaderSlots<'a>,
+    limits: &HttpLimits,
+) -> Option<(Head<'h, 'a>, usize)> {
+    let mut parsed = httparse::Request::new(&mut []);
+    let Ok(httparse::Status::Complete(size)) = parsed.parse_with_uninit_headers(input, slots)
+    else {
+        return None;
+    };
+    let start = input.as_ptr().addr();
+    let at = |text: &str| text.as_ptr().addr() - start;
+    if at(parsed.method?) != 0 || !input[..size].ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    // Where a field begins, the line before it has ended: with CR LF, or httparse took a lone LF.
+    let headers: &[Header<'a>] = parsed.headers;
+    let begins = || headers.iter().map(|header| at(header.name));
+    let fields_start = begins().next().unwrap_or(size - 2);
+    if begins().any(|begin| input[begin - 2] != b'\r') {
+        return None;
+    }
+    let fits = fields_start <= limits.request_line_bytes.saturating_add(2)
+        && size - fields_start <= limits.header_bytes.saturating_add(2)
+        && headers.len() <= limits.header_count;
+    if !fits {
+        return None;
+    }
+    interpret(parsed, limits).ok().map(|head| (head, size))
+}
+
+/// What the words of a well-formed head mean.
+fn interpret<'h, 'a>(
+    parsed: httparse::Request<'h, 'a>,
+    limits: &HttpLimits,
+) -> Result<Head<'h, 'a>, Refusal> {
     let (Some(token), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
     else {
         return Err(bad("the request line is malformed"));
@@ -121,11 +163,17 @@ fn split_target(method: Method, target: &str) -> Result<(&str, &str), Refusal> {
         let asks_server = method == Method::Options;
         return asks_server.then_some(("*", "")).ok_or(bad("only OPTIONS may ask for *"));
     }
-    if memchr::memchr(b'#', target.as_bytes()).is_some() {
-        return Err(bad("a target has no fragment"));
-    }
     let local = if target.starts_with('/') { target } else { after_authority(target)? };
-    let (path, query) = match memchr::memchr(b'?', local.as_bytes()) {
+    // Targets are short: a plain loop beats two searches made for long texts.
+    let mut mark = None;
+    for (index, byte) in local.bytes().enumerate() {
+        match byte {
+            b'#' => return Err(bad("a target has no fragment")),
+            b'?' if mark.is_none() => mark = Some(index),
+            _ => {}
+        }
+    }
+    let (path, query) = match mark {
         Some(mark) => (&local[..mark], &local[mark + 1..]),
         None => (local, ""),
     };

@@ -21,6 +21,11 @@ pub(super) struct HeadScan {
 }
 
 impl HeadScan {
+    /// Nothing was looked at yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.seen == 0
+    }
+
     /// Looks at what is new in `bytes`, which begin with the request line. `Ok(Some(size))` once
     /// the blank line is there; size includes it. Only an unfinished look is remembered, so asking
     /// again gives the same answer.

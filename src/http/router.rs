@@ -18,7 +18,8 @@ pub type ErrorRenderer = fn(Status, &str) -> Response;
 /// Routes, built once at start.
 ///
 /// A path without placeholders is found first, by its raw bytes; then the routes are tried in the
-/// order of precedence: from the left, text before a placeholder.
+/// order of precedence: from the left, text before a placeholder. The first that matches decides:
+/// a method that it lacks is 405, even if a less precise route has it.
 #[derive(Default)]
 pub struct Router {
     /// Sorted by segments, hence by precedence.

@@ -170,25 +170,42 @@ impl HttpSession {
             self.scan = HeadScan::default();
             return Ok(Step::Took(blank));
         }
+        let mut slots = [const { MaybeUninit::uninit() }; HEADER_SLOTS_MAX];
+        if self.scan.is_fresh()
+            && let Some((head, size)) = head::parse_at_once(input, &mut slots, &self.options.limits)
+        {
+            return Ok(self.take_request(&head, size, input, turn));
+        }
         let Some(size) = self.scan.find_end(input, &self.options.limits)? else {
             return Ok(Step::Incomplete);
         };
-        let (bytes, rest) = input.split_at(size);
         let mut slots = [const { MaybeUninit::uninit() }; HEADER_SLOTS_MAX];
-        let head = head::parse(bytes, &mut slots, &self.options.limits)?;
+        let head = head::parse(&input[..size], &mut slots, &self.options.limits)?;
+        Ok(self.take_request(&head, size, input, turn))
+    }
+
+    /// Deals with a request whose head is the first `size` bytes of `input`.
+    fn take_request(
+        &mut self,
+        head: &Head<'_, '_>,
+        size: usize,
+        input: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Step {
+        let (bytes, rest) = input.split_at(size);
         // Only safe requests may overtake each other's work (RFC 9112 section 9.3.2), and 100
         // Continue may not overtake an answer.
         let alone = !head.method.is_safe() || head.expects_continue;
         if alone && !self.replies.is_empty() {
-            return Ok(Step::Hold);
+            return Step::Hold;
         }
         self.scan = HeadScan::default();
         let asks_first = head.expects_continue && head.framing != Framing::Length(0);
         match head.framing {
             Framing::Length(length) if length <= rest.len() && !asks_first => {
                 let (body, rest) = rest.split_at(length);
-                self.dispatch(&head, body, !rest.is_empty(), turn);
-                Ok(Step::Took(size + length))
+                self.dispatch(head, body, !rest.is_empty(), turn);
+                Step::Took(size + length)
             }
             framing => {
                 if asks_first {
@@ -196,7 +213,7 @@ impl HttpSession {
                 }
                 let incoming = Incoming::new(bytes, framing, &self.options.limits);
                 self.incoming = Some(Box::new(incoming));
-                Ok(Step::Took(size))
+                Step::Took(size)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One socket and its session: moves bytes between them, within the budget of a turn.
 
 use super::stats::LoopStats;
-use super::timers::UNFILED;
+use super::timers::Filed;
 use crate::limits::{
     LINGER_BYTES_MAX, LINGER_TIME_MAX, READ_BYTES_PER_TURN_MAX, SPARE_QUEUES_MAX, WRITE_SLICES_MAX,
     WRITES_PER_TURN_MAX,
@@ -86,7 +86,7 @@ pub(super) struct Connection<S> {
     out: Option<Box<Outgoing>>,
     lingering: Option<Box<Lingering>>,
     /// Its entry in the timers.
-    pub(super) filed: u64,
+    pub(super) filed: Option<Filed>,
     session: S,
 }
 
@@ -112,7 +112,7 @@ impl<S: Session> Connection<S> {
             subscribed: false,
             out: Some(out),
             lingering: None,
-            filed: UNFILED,
+            filed: None,
             session,
         }
     }

@@ -28,11 +28,18 @@ pub struct LoopOptions {
     pub drain_timeout: Duration,
 }
 
+/// A port, and when it wants its next turn: asked once after each turn, since most turns of a loop
+/// are about one port only.
+struct Seat {
+    port: Box<dyn AnyPort>,
+    wake_at: Option<Instant>,
+}
+
 /// The ports of one thread.
 pub struct EventLoop {
     poll: Poll,
     waker: Arc<Waker>,
-    ports: Vec<Box<dyn AnyPort>>,
+    ports: Vec<Seat>,
     lent: Lent,
     options: LoopOptions,
     /// When the text of the date is outdated.
@@ -82,7 +89,7 @@ impl EventLoop {
         let registry = self.poll.registry().try_clone()?;
         let ends = (mailbox, outbox.clone());
         let port = Port::new(index, registry, listener, protocol, ends, options)?;
-        self.ports.push(Box::new(port));
+        self.ports.push(Seat { port: Box::new(port), wake_at: Some(self.lent.now) });
         Ok(outbox)
     }
 
@@ -103,11 +110,15 @@ impl EventLoop {
             for event in &events {
                 woken |= self.dispatch(event);
             }
-            for port in &mut self.ports {
+            for seat in &mut self.ports {
                 if woken {
-                    port.deliver(&mut self.lent);
+                    seat.port.deliver(&mut self.lent);
                 }
-                port.turn(&mut self.lent);
+                let is_due = seat.wake_at.is_some_and(|at| at <= self.lent.now);
+                if woken || is_due || seat.port.has_work() {
+                    seat.port.turn(&mut self.lent);
+                    seat.wake_at = seat.port.wake_at();
+                }
             }
         }
     }
@@ -118,7 +129,7 @@ impl EventLoop {
         if port == WAKER_PORT {
             return true;
         }
-        let port = &mut self.ports[usize::from(port)];
+        let port = &mut self.ports[usize::from(port)].port;
         if id.slot == LISTENER_SLOT {
             port.accept_pending();
         } else {
@@ -137,10 +148,10 @@ impl EventLoop {
 
     /// `None` sleeps until an event.
     fn timeout(&self) -> Option<Duration> {
-        if self.ports.iter().any(|port| port.has_work()) {
+        if self.ports.iter().any(|seat| seat.port.has_work()) {
             return Some(Duration::ZERO);
         }
-        let ports = self.ports.iter().filter_map(|port| port.wake_at());
+        let ports = self.ports.iter().filter_map(|seat| seat.wake_at);
         let wake_at = ports.chain(self.drain_until).min()?;
         // Counted from the start of the last turn, so a little late, and one clock read less.
         Some(wake_at.saturating_duration_since(self.lent.now))
@@ -155,17 +166,18 @@ impl EventLoop {
         self.tell_time();
         if self.drain_until.is_none() {
             self.drain_until = Some(self.lent.now + self.options.drain_timeout);
-            for port in &mut self.ports {
-                port.drain(&mut self.lent);
+            for seat in &mut self.ports {
+                seat.port.drain(&mut self.lent);
+                seat.wake_at = seat.port.wake_at();
             }
         }
         let late = self.drain_until.is_some_and(|until| until <= self.lent.now);
         if phase == RunPhase::Stopped || late {
-            for port in &mut self.ports {
-                port.close_all(&mut self.lent);
+            for seat in &mut self.ports {
+                seat.port.close_all(&mut self.lent);
             }
         }
-        self.ports.iter().any(|port| !port.is_empty())
+        self.ports.iter().any(|seat| !seat.port.is_empty())
     }
 
     /// Reads the clock once for the whole turn.

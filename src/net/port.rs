@@ -6,7 +6,7 @@ use super::event_loop::{listener_token, token};
 use super::refusals::Refusals;
 use super::slots::Slots;
 use super::stats::ConnectionLimit;
-use super::timers::{Entry, Timers, UNFILED};
+use super::timers::{Entry, Filed, Timers};
 use super::topics::{SignalGate, Topics};
 use crate::exec::{Delivery, Mailbox, Notifier, Outbox};
 use crate::limits::{
@@ -263,10 +263,10 @@ impl<P: Protocol> Port<P> {
         let rest = self.due.len().saturating_sub(EXPIRIES_PER_TURN_MAX);
         for entry in self.due.split_off(rest) {
             let Some(connection) = self.connections.get_mut(entry.id) else { continue };
-            if connection.filed != entry.tick {
+            if connection.filed.is_none_or(|filed| filed.tick != entry.tick) {
                 continue; // It was filed anew for an earlier time.
             }
-            connection.filed = UNFILED;
+            connection.filed = None;
             if connection.deadline(self.write_timeout).is_none_or(|at| at > lent.now) {
                 file(&mut self.timers, connection, entry.id, self.write_timeout);
                 continue;
@@ -398,9 +398,9 @@ fn file<S: Session>(
     write_timeout: Duration,
 ) {
     let Some(deadline) = connection.deadline(write_timeout) else { return };
-    let tick = timers.tick_after(deadline);
-    if tick < connection.filed {
-        connection.filed = tick;
+    if connection.filed.is_none_or(|filed| deadline < filed.deadline) {
+        let tick = timers.tick_after(deadline);
+        connection.filed = Some(Filed { tick, deadline });
         timers.file(id, tick);
     }
 }

@@ -13,8 +13,17 @@ const TICK_NANOS: u32 = 1_000_000_000 / 32;
 const BUCKETS: usize = 2_048;
 const WORDS: usize = BUCKETS / 64;
 
-/// A tick that no entry has: the connection is in no bucket.
-pub(super) const UNFILED: u64 = u64::MAX;
+/// A tick that never comes.
+const NEVER: u64 = u64::MAX;
+
+/// What a connection remembers of its entry that counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Filed {
+    /// When it fires.
+    pub(super) tick: u64,
+    /// The deadline that it was filed for; a later one needs no other entry.
+    pub(super) deadline: Instant,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -25,10 +34,12 @@ pub(super) struct Entry {
 
 pub(super) struct Timers {
     start: Instant,
-    /// Everything up to this tick has fired.
+    /// Everything up to this tick has fired. Behind the clock while nothing is due.
     current: u64,
-    /// No bucket before this tick holds anything; `UNFILED` when none does.
+    /// No bucket before this tick holds anything; `NEVER` when none does.
     nearest: u64,
+    /// The same as a time, kept because every turn of the loop compares with it.
+    nearest_at: Option<Instant>,
     buckets: Vec<Vec<Entry>>,
     /// One bit for each bucket that is not empty.
     occupied: [u64; WORDS],
@@ -37,18 +48,22 @@ pub(super) struct Timers {
 impl Timers {
     pub(super) fn new(start: Instant) -> Self {
         let buckets = (0..BUCKETS).map(|_| Vec::new()).collect();
-        Self { start, current: 0, nearest: UNFILED, buckets, occupied: [0; WORDS] }
+        let (nearest, nearest_at) = (NEVER, None);
+        Self { start, current: 0, nearest, nearest_at, buckets, occupied: [0; WORDS] }
     }
 
     /// The first tick at which `deadline` has passed.
     pub(super) fn tick_after(&self, deadline: Instant) -> u64 {
         let elapsed = deadline.saturating_duration_since(self.start);
         let ticks = ticks_of(elapsed);
-        ticks.saturating_add(1).clamp(self.current + 1, UNFILED - 1)
+        ticks.saturating_add(1).clamp(self.current + 1, NEVER - 1)
     }
 
     pub(super) fn file(&mut self, id: ConnId, tick: u64) {
-        self.nearest = self.nearest.min(tick);
+        if tick < self.nearest {
+            self.nearest = tick;
+            self.nearest_at = self.time_of(tick);
+        }
         let bucket = bucket_of(tick);
         self.buckets[bucket].push(Entry { id, tick });
         self.occupied[bucket / 64] |= 1 << (bucket % 64);
@@ -56,8 +71,10 @@ impl Timers {
 
     /// Moves what is due by `now` into `due`.
     pub(super) fn advance(&mut self, now: Instant, due: &mut Vec<Entry>) {
-        let elapsed = now.saturating_duration_since(self.start);
-        let target = ticks_of(elapsed);
+        if self.nearest_at.is_none_or(|at| now < at) {
+            return;
+        }
+        let target = ticks_of(now.saturating_duration_since(self.start));
         while self.nearest <= target {
             self.current = self.nearest;
             let bucket = bucket_of(self.current);
@@ -68,18 +85,22 @@ impl Timers {
                 // A burst of connections must not leave its peak in every bucket for ever.
                 entries.shrink_to(16);
             }
-            self.nearest = self.next_occupied().unwrap_or(UNFILED);
+            self.nearest = self.next_occupied().unwrap_or(NEVER);
         }
         self.current = self.current.max(target);
+        self.nearest_at = self.time_of(self.nearest);
     }
 
     /// When to look again; early at times, never late.
     pub(super) fn next(&self) -> Option<Instant> {
-        let tick = Some(self.nearest).filter(|tick| *tick != UNFILED)?;
+        self.nearest_at
+    }
+
+    /// `None` for a tick that never comes.
+    fn time_of(&self, tick: u64) -> Option<Instant> {
         let nanos = u64::from(TICK_NANOS) * (tick % TICKS_PER_SECOND);
-        Some(
-            self.start + Duration::from_secs(tick / TICKS_PER_SECOND) + Duration::from_nanos(nanos),
-        )
+        let since = Duration::from_secs(tick / TICKS_PER_SECOND) + Duration::from_nanos(nanos);
+        self.start.checked_add(since).filter(|_| tick != NEVER)
     }
 
     /// The nearest tick after `current` whose bucket holds something.

@@ -5,7 +5,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a statement waits for a lock: an operator's shell may hold one for a moment.
@@ -66,11 +66,18 @@ pub fn trouble(error: &rusqlite::Error) -> Trouble {
 ///
 /// A file that is refused is left as it was: it is looked at by read-only means first.
 pub fn open_writer(path: &Path, format: &Format) -> Result<Connection, OpenError> {
-    if is_empty(path)? {
-        make(path, format)?;
-    } else {
-        check_header(path, format)?;
-        check_content(path, format)?;
+    match length(path)? {
+        // Made under this log, a fresh file would take in what belongs to another.
+        None if length(&beside(path, "-wal"))?.is_some_and(|length| length > 0) => {
+            return Err(damaged(path, "it is gone, but its log is there"));
+        }
+        None => make(path, format)?,
+        // We make files whole, so an empty one has lost something.
+        Some(0) => return Err(damaged(path, "it is empty")),
+        Some(_) => {
+            check_header(path, format)?;
+            check_content(path, format)?;
+        }
     }
     let open = || {
         let mut connection = connect(path)?;
@@ -116,12 +123,19 @@ pub(crate) fn refused(path: &Path, source: rusqlite::Error) -> OpenError {
     }
 }
 
-fn is_empty(path: &Path) -> Result<bool, OpenError> {
+fn length(path: &Path) -> Result<Option<u64>, OpenError> {
     match std::fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.len() == 0),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(OpenError::Folder { path: path.to_path_buf(), source }),
     }
+}
+
+/// The name of a file that `SQLite` keeps beside a database.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// Reads the 100 bytes that every `SQLite` file begins with (its "database header"), without
@@ -160,8 +174,7 @@ fn check_content(path: &Path, format: &Format) -> Result<(), OpenError> {
         .and_then(|id| Ok((id, look("PRAGMA user_version")?)))
         .map_err(|error| refused(path, error))?;
     check_format(path, format, id, version)?;
-    let size = std::fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len());
-    if size > CHECKED_BYTES_MAX {
+    if length(path)?.is_none_or(|length| length > CHECKED_BYTES_MAX) {
         return Ok(());
     }
     let verdict = reader.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
@@ -207,9 +220,7 @@ fn make(path: &Path, format: &Format) -> Result<(), OpenError> {
 /// Removes a database with its log; for files that can be made anew.
 pub fn remove(path: &Path) -> std::io::Result<()> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        match std::fs::remove_file(name) {
+        match std::fs::remove_file(beside(path, suffix)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -232,4 +243,82 @@ fn migrate(connection: &mut Connection, format: &Format) -> rusqlite::Result<()>
     step.commit()?;
     // The header is looked at without the log, so the new version must be in the file itself.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Format =
+        Format { application_id: 77, migrations: &["CREATE TABLE one (a INTEGER)"] };
+    const SECOND: Format = Format {
+        application_id: 77,
+        migrations: &[FIRST.migrations[0], "CREATE TABLE two (b INTEGER); DROP TABLE one"],
+    };
+
+    const WRONG: Format = Format {
+        application_id: 77,
+        migrations: &[FIRST.migrations[0], "DROP TABLE one; DROP TABLE nowhere"],
+    };
+
+    fn tables(connection: &Connection) -> String {
+        let sql = "SELECT group_concat(name) FROM sqlite_schema";
+        connection.query_row(sql, [], |row| row.get(0)).expect("readable")
+    }
+
+    #[test]
+    fn a_file_is_brought_to_the_newest_format_step_by_step() {
+        let dir = tempfile::tempdir().expect("a temp folder");
+        let path = dir.path().join("a.db");
+        assert_eq!(tables(&open_writer(&path, &FIRST).expect("made")), "one");
+        assert_eq!(tables(&open_writer(&path, &SECOND).expect("migrated")), "two");
+        assert_eq!(tables(&open_writer(&path, &SECOND).expect("as it is")), "two");
+        let error = open_writer(&path, &FIRST).expect_err("from the future");
+        assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_file_as_it_was() {
+        let dir = tempfile::tempdir().expect("a temp folder");
+        let path = dir.path().join("a.db");
+        drop(open_writer(&path, &FIRST).expect("made"));
+        open_writer(&path, &WRONG).expect_err("a wrong script");
+        assert_eq!(tables(&open_writer(&path, &FIRST).expect("as it was")), "one");
+    }
+
+    #[test]
+    fn a_file_that_was_not_finished_is_made_anew() {
+        let dir = tempfile::tempdir().expect("a temp folder");
+        std::fs::write(dir.path().join("a.new"), b"half of it").expect("written");
+        let path = dir.path().join("a.db");
+        assert_eq!(tables(&open_writer(&path, &FIRST).expect("made")), "one");
+        assert!(!dir.path().join("a.new").exists());
+    }
+
+    #[test]
+    fn commits_wait_for_the_disk() {
+        let dir = tempfile::tempdir().expect("a temp folder");
+        let file = open_writer(&dir.path().join("a.db"), &FIRST).expect("made");
+        let ask = |pragma: &str| file.query_row(pragma, [], |row| row.get::<_, i64>(0));
+        assert_eq!(ask("PRAGMA synchronous"), Ok(2), "FULL");
+        let mode = file.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+        assert_eq!(mode.as_deref(), Ok("wal"));
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_is_tried_again() {
+        let sort = |code| trouble(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for passing in [ffi::SQLITE_FULL, ffi::SQLITE_BUSY, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert_eq!(sort(passing), Trouble::Passing, "{passing}");
+        }
+        for fatal in [
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_CONSTRAINT,
+        ] {
+            assert_eq!(sort(fatal), Trouble::Fatal, "{fatal}");
+        }
+    }
 }

@@ -159,6 +159,28 @@ fn a_period_shows_its_span_and_ends_with_it() {
 }
 
 #[test]
+fn kept_answers_are_never_mistaken_for_each_other() {
+    let rig = Rig::new();
+    for id in 1..=60 {
+        rig.send(1, id, 100 - id);
+    }
+    let check = |num: usize, offset: usize| {
+        let body = rig.get(&format!("/gift/top?num={num}&offset={offset}")).body;
+        let first = format!("\"rank\":{}}}", offset + 1);
+        assert_eq!(body.matches("anchor_id").count(), num, "{num} from {offset}");
+        assert!(body.contains(&first), "{num} from {offset}");
+    };
+    // More kinds than are kept, each of them twice, the default among them.
+    for num in (1..=50).chain(1..=50) {
+        check(num, 0);
+        check(num, 10);
+        check(10, 0);
+    }
+    rig.send(1, 60, 1_000);
+    rig.finds("/gift/top?num=1", r#"[{"anchor_id":60,"total_worth":1040,"rank":1}]"#);
+}
+
+#[test]
 fn a_journal_is_paged_by_its_cursor() {
     let rig = Rig::new();
     for worth in 1..=3 {

@@ -2,8 +2,9 @@
 
 use crate::gift_local_rig::{Rig, START_US, send};
 use crate::gift_suite::{Backend, Setup, check_store};
-use fanfare::gift::{Period, Store, Written};
+use fanfare::gift::{Found, Period, Read, Store, TopQuery, Written};
 use fanfare::store::{DataFolder, OpenError};
+use jiff::tz::TimeZone;
 use rusqlite::Connection;
 use std::fs;
 use std::sync::Arc;
@@ -108,8 +109,9 @@ fn a_key_is_replayed_across_a_restart_and_forgotten_after_its_time() {
     assert_eq!(rig.revoke(1, "other", Some("k")), Written::KeyConflict);
     assert_eq!(id(&rig.revoke(1, "other", Some("k2"))), (2, true), "the first revoke answers");
     rig.clock.set_us(START_US + 48 * HOUR_US);
+    rig.give(1, 8, 1);
     rig.reopen();
-    assert_eq!(id(&rig.send((1, 7, 6), Some("k"))), (3, false));
+    assert_eq!(id(&rig.send((1, 7, 6), Some("k"))), (4, false));
     assert_eq!(rig.worth(7), Some(6));
 }
 
@@ -181,6 +183,7 @@ fn refuses_a_journal_that_is_newer_damaged_or_not_ours_and_leaves_it_alone() {
             journal.execute_batch(pragma).expect("set");
         }
     };
+    check_refused(|rig| fs::write(rig.file("gift.db"), b"").expect("written"), "it is empty");
     check_refused(set("PRAGMA user_version = 99"), "format 99");
     check_refused(set("PRAGMA application_id = 5"), "not a file that this program made");
     let write = |bytes: &'static [u8]| {
@@ -205,7 +208,8 @@ fn refuses_a_journal_that_is_newer_damaged_or_not_ours_and_leaves_it_alone() {
 
 #[test]
 fn a_checkpoint_that_is_of_no_use_is_made_anew_from_the_journal() {
-    let spoil: [(&str, fn(&Rig)); 5] = [
+    type Spoil = fn(&Rig);
+    let spoil: [(&str, Spoil); 5] = [
         ("gone", |rig| fs::remove_file(rig.file("gift-checkpoint.db")).expect("removed")),
         ("empty", |rig| fs::write(rig.file("gift-checkpoint.db"), b"").expect("written")),
         ("foreign", |rig| fs::write(rig.file("gift-checkpoint.db"), b"diary").expect("written")),
@@ -233,6 +237,80 @@ fn a_checkpoint_that_is_of_no_use_is_made_anew_from_the_journal() {
             rig.close();
         }
     }
+}
+
+#[test]
+fn a_checkpoint_that_is_damaged_while_we_run_costs_time_but_no_truth() {
+    let mut rig = Rig::closed();
+    rig.options.checkpoint_every = 1;
+    rig.open();
+    for n in 0..200 {
+        rig.give(n % 40 + 1, 7, n + 1);
+    }
+    let before = rig.fans(7, 40);
+    rig.reopen();
+    let file = rig.file("gift-checkpoint.db");
+    let length = fs::metadata(&file).expect("there").len();
+    fs::write(&file, vec![0xAA; usize::try_from(length).expect("small")]).expect("written");
+    assert_eq!(rig.fans(7, 40), before);
+    rig.give(50, 7, 1);
+    assert_eq!(rig.fans(7, 40), before);
+    rig.reopen();
+    assert_eq!(rig.fans(7, 40), before);
+    assert_eq!(rig.top(Period::Day), [(7, 20_101)]);
+}
+
+#[test]
+fn boards_follow_a_new_time_zone_and_a_longer_keeping() {
+    let mut rig = Rig::closed();
+    rig.options.keep.hour_s = 3_600;
+    rig.clock.set_us(START_US - HOUR_US / 3);
+    rig.open();
+    rig.give(1, 7, 1);
+    rig.clock.set_us(START_US);
+    rig.give(1, 7, 2);
+    assert_eq!(rig.top(Period::Hour), [(7, 3)]);
+    rig.close();
+    rig.options.zone = TimeZone::get("Asia/Kolkata").expect("bundled");
+    rig.open();
+    assert_eq!(rig.top(Period::Hour), [(7, 2)], "there an hour begins at half past");
+    rig.clock.set_us(START_US + 3 * HOUR_US);
+    rig.give(1, 7, 4);
+    let first =
+        TopQuery { period: Period::Hour, at: Some(START_US / 1_000_000), offset: 0, num: 1 };
+    assert_eq!(rig.read(Read::Top(first)), Ok(Found::NotKept));
+    rig.close();
+    rig.options.keep.hour_s = 10 * 3_600;
+    rig.open();
+    match rig.read(Read::Top(first)) {
+        Ok(Found::Top { places, .. }) => assert_eq!(places[0].total_worth, 2),
+        other => panic!("kept again: {other:?}"),
+    }
+}
+
+#[test]
+fn a_log_without_its_journal_is_refused() {
+    let mut rig = Rig::opened();
+    rig.give(1, 7, 5);
+    let (journal, log) = (rig.file("gift.db"), rig.file("gift.db-wal"));
+    let kept = fs::read(&log).expect("a log");
+    rig.close();
+    fs::remove_file(&journal).expect("removed");
+    fs::write(&log, kept).expect("written");
+    let error = rig.try_open().expect_err("a journal that is gone").to_string();
+    assert!(error.contains("its log is there"), "{error}");
+}
+
+#[test]
+fn a_clock_that_starts_years_ahead_forgets_nothing() {
+    let mut rig = Rig::opened();
+    rig.send((1, 7, 5), Some("k"));
+    rig.clock.set_us(START_US + 9_000 * HOUR_US);
+    rig.reopen();
+    assert_eq!(rig.top(Period::Week), []);
+    rig.clock.set_us(START_US + 1);
+    assert_eq!(rig.top(Period::Hour), [(7, 5)]);
+    assert_eq!(id(&rig.send((1, 7, 5), Some("k"))), (1, true));
 }
 
 #[test]

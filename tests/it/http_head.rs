@@ -1,7 +1,7 @@
 //! What counts as a request: heads, targets, hosts, framing and bodies, case by case.
 
 use crate::http_rig::Peer;
-use fanfare::http::{HttpLimits, HttpOptions};
+use fanfare::http::{HttpLimits, HttpOptions, Response};
 use fanfare::session::Phase;
 
 /// Feeds `input`, expects one answer of that status, and the connection to end if it is an error.
@@ -292,4 +292,19 @@ fn continue_is_said_before_a_body_that_will_be_read_and_only_then() {
     check(post("Expect: 200-ok\r\nContent-Length: 2\r\n", ""), 417);
     let old = "POST /echo HTTP/1.0\r\nExpect: x\r\nContent-Length: 2\r\n\r\nab";
     assert!(Peer::new().say(old).starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn continue_waits_for_the_answers_before_it() {
+    for method in ["GET", "POST"] {
+        let mut peer = Peer::new();
+        let expecting = post("Expect: 100-continue\r\nContent-Length: 2\r\n", "ab");
+        let expecting = expecting.replacen("POST", method, 1);
+        let later = "GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(peer.say([later, &expecting].concat()), "");
+        peer.answer(0, Response::json("{}"));
+        let output = peer.text();
+        let (first, second) = output.split_once("HTTP/1.1 100 Continue\r\n\r\n").expect(&output);
+        assert!(first.ends_with("{}") && second.ends_with("ab"), "{output}");
+    }
 }

@@ -9,6 +9,7 @@ mod fuzz_corpus;
 mod fuzz_targets;
 mod fuzz_tlv;
 mod gift_api;
+mod gift_crash;
 mod gift_local;
 mod gift_local_rig;
 mod gift_model;

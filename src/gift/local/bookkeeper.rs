@@ -27,6 +27,7 @@ pub(super) struct Bookkeeper {
     forget_at_s: i64,
     /// Pages in the write-ahead log after the last commit.
     log_pages: Arc<AtomicI32>,
+    log_pages_max: i32,
     checkpoint_every: i64,
     /// Wakes the checkpoint thread; it ends when this is dropped.
     bell: Sender<()>,
@@ -58,6 +59,7 @@ impl Bookkeeper {
             last_time_us: 0,
             forget_at_s: i64::MIN,
             log_pages,
+            log_pages_max: GIFT_LOG_PAGES_MAX,
             checkpoint_every,
             bell,
         })
@@ -66,16 +68,17 @@ impl Bookkeeper {
     /// Puts the journal's boards into `shared`, and its recent keys into memory.
     pub(super) fn load(mut self) -> Result<Self, OpenError> {
         let boards = load::boards(&self.shared, &self.journal)?;
-        let now_us = self.shared.now_us(&boards);
-        self.load_keys(now_us.saturating_sub(self.idempotency_keep_us))
+        self.load_keys()
             .map_err(|error| sqlite::refused(&self.shared.folder.file(journal::FILE), error))?;
         self.shared.committed_id.store(self.last_id, Ordering::Release);
         self.shared.replace(boards);
+        self.ring();
         Ok(self)
     }
 
-    fn load_keys(&mut self, since_us: i64) -> rusqlite::Result<()> {
+    fn load_keys(&mut self) -> rusqlite::Result<()> {
         (self.last_id, self.last_time_us) = journal::last(&self.journal)?;
+        let since_us = self.last_time_us.saturating_sub(self.idempotency_keep_us);
         journal::keys_since(&self.journal, since_us, |key, id, time_us, revokes| {
             self.remembered.insert(if revokes { REVOKE } else { SEND }, key, id, time_us);
         })
@@ -115,7 +118,7 @@ impl Bookkeeper {
     }
 
     /// Takes note of what is durable now, and shows it.
-    fn publish(&mut self, draft: Draft) {
+    fn publish(&mut self, draft: &Draft) {
         let last = &draft.lines.last().expect("a commit has lines").entry;
         (self.last_id, self.last_time_us) = (last.id, last.time_us);
         self.shared.committed_id.store(last.id, Ordering::Release);
@@ -138,14 +141,19 @@ impl Bookkeeper {
         self.forget_at_s = hour.map_or(i64::MAX, |hour| hour.until_s);
     }
 
-    /// What can wait until a batch is durable and shown.
-    fn tidy(&mut self) {
+    /// Wakes the checkpoint thread when the checkpoint lags too far behind.
+    fn ring(&self) {
         let behind = self.last_id - self.shared.folded_id.load(Ordering::Relaxed);
         if behind >= self.checkpoint_every {
             // Full means that it is awake already.
             let _ = self.bell.try_send(());
         }
-        if self.log_pages.load(Ordering::Relaxed) >= GIFT_LOG_PAGES_MAX {
+    }
+
+    /// What can wait until a batch is durable and shown.
+    fn tidy(&mut self) {
+        self.ring();
+        if self.log_pages.load(Ordering::Relaxed) >= self.log_pages_max {
             self.move_log("PRAGMA wal_checkpoint(PASSIVE)");
             self.shared.step(Step::LogMoved);
         }
@@ -185,7 +193,7 @@ impl Store for Bookkeeper {
         if !draft.lines.is_empty() {
             self.commit(&draft.lines)?;
             self.shared.step(Step::Committed);
-            self.publish(draft);
+            self.publish(&draft);
             self.tidy();
         }
         self.shared.step(Step::Answering);
@@ -196,5 +204,94 @@ impl Store for Bookkeeper {
         if self.shared.health.stopped().is_none() {
             self.move_log("PRAGMA wal_checkpoint(TRUNCATE)");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Notifier;
+    use crate::gift::Gift;
+    use crate::gift::local::state::Rules;
+    use crate::gift::local::{LocalOptions, zone_name};
+    use crate::gift::period::Calendar;
+    use crate::store::DataFolder;
+
+    fn open() -> (tempfile::TempDir, Bookkeeper) {
+        let dir = tempfile::tempdir().expect("a temp folder");
+        let folder = DataFolder::open(dir.path()).expect("writable");
+        let options = LocalOptions::new(Arc::new(Notifier::default()));
+        let calendar = Calendar::new(options.zone.clone());
+        let rules = Rules { calendar, keep: options.keep };
+        let shared = Shared::new(&folder, rules, zone_name(&options.zone), &options);
+        let (bell, _) = crossbeam_channel::bounded(1);
+        let opened = Bookkeeper::open(&Arc::new(shared), 1 << 40, 1 << 40, bell);
+        (dir, opened.and_then(Bookkeeper::load).expect("a fresh journal"))
+    }
+
+    fn sends(num: i64) -> Vec<Write> {
+        let gift = |n| Gift { audience_id: n, anchor_id: n % 7 + 1, worth: 1 };
+        (0..num).map(|n| Write::Send { gift: gift(n), key: None }).collect()
+    }
+
+    fn count(bookkeeper: &Bookkeeper) -> (i64, i64) {
+        let boards = bookkeeper.shared.boards();
+        let shown = boards.all.board.scores().map(|(_, total, _)| total).sum();
+        let count = "SELECT count(*) FROM gift";
+        (shown, bookkeeper.journal.query_row(count, [], |row| row.get(0)).expect("readable"))
+    }
+
+    #[test]
+    fn a_full_disk_fails_the_batch_and_the_next_finds_all_as_it_was() {
+        let (_dir, mut bookkeeper) = open();
+        bookkeeper.apply(sends(10)).expect("there is space");
+        let limit = |bookkeeper: &Bookkeeper, pages: i64| {
+            let sql = format!("PRAGMA max_page_count = {pages}");
+            bookkeeper.journal.query_row(&sql, [], |_| Ok(())).expect("set");
+        };
+        let version = bookkeeper.shared.version();
+        limit(&bookkeeper, 1);
+        for _ in 0..3 {
+            assert_eq!(bookkeeper.apply(sends(1_000)), Err(StoreError::Unavailable));
+            assert_eq!(count(&bookkeeper), (10, 10), "memory is as the file");
+            assert_eq!(bookkeeper.shared.version(), version);
+        }
+        assert_eq!(bookkeeper.shared.health.stopped(), None, "it passes by itself");
+        limit(&bookkeeper, 1 << 30);
+        let written = bookkeeper.apply(sends(1_000)).expect("there is space again");
+        assert!(matches!(&written[0], Written::Done { entry, .. } if entry.id == 11));
+        assert_eq!(count(&bookkeeper), (1_010, 1_010));
+    }
+
+    #[test]
+    fn a_disk_that_fails_stops_the_store_for_good() {
+        let (_dir, mut bookkeeper) = open();
+        bookkeeper.apply(sends(10)).expect("all is well");
+        let failure = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+        bookkeeper.failed(&rusqlite::Error::SqliteFailure(failure, None));
+        assert!(bookkeeper.shared.health.stopped().is_some());
+        assert_eq!(bookkeeper.apply(sends(1)), Err(StoreError::Unavailable));
+        assert_eq!(count(&bookkeeper), (10, 10));
+    }
+
+    #[test]
+    fn a_line_that_another_wrote_stops_the_store() {
+        let (dir, mut bookkeeper) = open();
+        let stranger = Connection::open(dir.path().join(journal::FILE)).expect("ours");
+        let sql = "INSERT INTO gift VALUES (1, 1, 1, 1, 1, NULL, NULL, NULL)";
+        stranger.execute(sql, []).expect("nobody stops an operator");
+        assert_eq!(bookkeeper.apply(sends(1)), Err(StoreError::Unavailable));
+        assert!(bookkeeper.shared.health.stopped().is_some(), "memory no longer is the journal");
+    }
+
+    #[test]
+    fn the_log_is_moved_into_the_file_before_it_grows_for_ever() {
+        let (dir, mut bookkeeper) = open();
+        bookkeeper.log_pages_max = 30;
+        for _ in 0..40 {
+            bookkeeper.apply(sends(100)).expect("all is well");
+        }
+        let log = dir.path().join("gift.db-wal").metadata().expect("a log").len();
+        assert!(log < 200_000, "{log} bytes");
     }
 }

@@ -22,8 +22,9 @@ pub(super) fn boards(shared: &Shared, journal: &Connection) -> Result<Boards, Op
 }
 
 fn from_files(shared: &Shared, journal: &Connection) -> Result<Boards, Fault> {
-    let (last_id, last_time_us) = journal::last(journal)?;
-    let now_us = shared.clock.now_us().max(last_time_us);
+    // By the record's time, not the clock's: a machine that starts with a clock years ahead would
+    // forget boards and miss them once its clock is set right.
+    let (last_id, now_us) = journal::last(journal)?;
     let (mut sums, position) = checkpoint::load(shared, journal, now_us);
     shared.folded_id.store(position, Ordering::Release);
     journal::changes(journal, position, last_id, |change| {

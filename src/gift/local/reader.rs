@@ -46,11 +46,15 @@ impl Reader {
 
     /// The best of the checkpoint and what came after it: O(num + entries of the anchor after it).
     fn fans(&self, anchor_id: i64, num: usize) -> rusqlite::Result<Vec<Place>> {
-        let lost = self.shared.checkpoint_lost.load(Ordering::Acquire);
-        if !lost {
+        if !self.shared.checkpoint_lost.load(Ordering::Acquire) {
             match self.fans_folded(anchor_id, num) {
                 Ok(fans) => return Ok(fans),
-                Err(error) => tracing::warn!(%error, "fans are summed from the journal alone"),
+                Err(error) => {
+                    tracing::warn!(%error, "fans are summed from the journal for now");
+                    if sqlite::trouble(&error) == sqlite::Trouble::Fatal {
+                        self.shared.checkpoint_lost.store(true, Ordering::Release);
+                    }
+                }
             }
         }
         let sums = journal::fans_since(&self.journal, anchor_id, 0)?;

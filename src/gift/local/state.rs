@@ -115,24 +115,24 @@ impl Boards {
 
     /// Answers [`crate::gift::Read::Top`].
     pub(super) fn top(&self, rules: &Rules, query: &TopQuery, now_us: i64) -> Found {
-        let show = |dated: Option<&Dated>, span: Option<Span>| {
+        let board = |dated: Option<&Dated>, span: Option<Span>| {
             let begun_us = span.map_or(0, |span| span.from_s.saturating_mul(SECOND_US));
             let changed_us = dated.map_or(begun_us, |dated| dated.changed_us.max(begun_us));
             let places = dated.map(|dated| dated.board.top(query.offset, query.num));
             let version = u64::try_from(changed_us).unwrap_or(0);
             Found::Top { places: places.unwrap_or_default(), span, version }
         };
-        if query.period == Period::All {
-            return show(Some(&self.all), None);
-        }
-        let now_s = second(now_us);
-        let at_s = query.at.unwrap_or(now_s);
-        if at_s > now_s {
+        let current_s = second(now_us);
+        let asked_s = query.at.unwrap_or(current_s);
+        if asked_s > current_s {
             return Found::Future;
         }
-        match rules.calendar.span(query.period, at_s) {
-            Some(span) if rules.keep.is_kept(query.period, span, now_s) => {
-                show(self.spans.get(&(query.period, span.from_s)), Some(span))
+        if query.period == Period::All {
+            return board(Some(&self.all), None);
+        }
+        match rules.calendar.span(query.period, asked_s) {
+            Some(span) if rules.keep.is_kept(query.period, span, current_s) => {
+                board(self.spans.get(&(query.period, span.from_s)), Some(span))
             }
             _ => Found::NotKept,
         }
