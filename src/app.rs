@@ -1,6 +1,7 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
 mod ports;
+pub mod tools;
 
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};
@@ -34,7 +35,7 @@ struct Listeners {
 }
 
 /// Serves until SIGTERM or SIGINT, and through the drain that follows.
-pub fn serve(config: Config, options: ServeOptions) -> Result<(), Box<dyn Error>> {
+pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Error>> {
     let log = log::start(&config.log)?;
     let Backend::Local = config.backend;
     // The soft limit of open files is a default for shells; the hard one is the operator's word.
@@ -42,7 +43,7 @@ pub fn serve(config: Config, options: ServeOptions) -> Result<(), Box<dyn Error>
         tracing::warn!(%error, "the limit of open files stays where it is");
     }
     let profile = options.cpu_profile.as_deref().map(CpuProfile::start).transpose()?;
-    let result = run(&config, &log);
+    let result = run(config, &log);
     if let Some(profile) = profile {
         profile.finish()?;
     }
@@ -90,9 +91,14 @@ fn open_gifts(
     folder: &Arc<DataFolder>,
     notifier: &Arc<Notifier>,
 ) -> Result<(Arc<LocalGifts>, LocalThreads), Box<dyn Error>> {
+    Ok(LocalGifts::open(folder, &local_options(config, notifier))?)
+}
+
+/// How the gift store is to be run; also for tools that work on its files.
+pub(crate) fn local_options(config: &Config, notifier: &Arc<Notifier>) -> LocalOptions {
     let keep = &config.gift.keep;
     let seconds = |span: &Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    let options = LocalOptions {
+    LocalOptions {
         zone: config.time_zone.clone(),
         keep: Keep {
             hour_s: seconds(&keep.hour),
@@ -102,8 +108,7 @@ fn open_gifts(
         idempotency_keep: config.idempotency.keep.0,
         readers: config.readers,
         ..LocalOptions::new(Arc::clone(notifier))
-    };
-    Ok(LocalGifts::open(folder, &options)?)
+    }
 }
 
 fn gift_options(config: &Config, gifts: &Arc<dyn gift::Store>) -> ApiOptions {

@@ -114,6 +114,9 @@ pub const GIFT_FOLD_ENTRIES_MAX: i64 = 100_000;
 /// Pages of 4 KiB in a write-ahead log before the bookkeeper moves them into the file.
 pub const GIFT_LOG_PAGES_MAX: i32 = 4096;
 
+/// Pages of 4 KiB that a backup copies between two looks at how far it is.
+pub const GIFT_COPY_PAGES: i32 = 1024;
+
 /// Audits that may wait: all of them get one answer.
 pub const AUDIT_JOBS_MAX: usize = 64;
 

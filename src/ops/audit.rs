@@ -4,17 +4,19 @@ use crate::exec::{Queue, Worker, spawn};
 use crate::http::{Method, Responder, Response, Router};
 use crate::limits::AUDIT_JOBS_MAX;
 use crate::store::{Audit, Check, StoreError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::io;
 
 /// The right to answer one audit each; they wait for the worker.
 pub type Audits = Queue<Responder>;
 
 /// What is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
-    ok: bool,
-    checks: Vec<Check>,
+    /// Whether every check is well.
+    pub ok: bool,
+    /// Of all domains.
+    pub checks: Vec<Check>,
 }
 
 /// Starts the thread. It only reads, so nobody has to wait for its end.

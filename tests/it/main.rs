@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod config;
 mod crashes;
+mod data_tools;
 mod fuzz_corpus;
 mod fuzz_targets;
 mod fuzz_tlv;

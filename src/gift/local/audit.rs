@@ -29,6 +29,7 @@ pub(super) struct Auditor {
     /// `None` in a folder without a checkpoint: then there is nothing to hold against the journal.
     reader: Option<Reader>,
     ledger: Ledger,
+    /// The record's time, by which boards are kept; the machine's clock may be anywhere.
     now_us: i64,
     touched: BTreeSet<i64>,
     /// The anchor whose fans were compared last in turn.
@@ -72,7 +73,7 @@ impl Auditor {
         }
         let (position, shown) = {
             let boards = self.shared.boards();
-            self.now_us = self.shared.now_us(&boards);
+            self.now_us = boards.last_time_us;
             (boards.position, boards.spans.keys().copied().collect::<Vec<_>>())
         };
         self.advance(position)?;
@@ -109,7 +110,7 @@ impl Auditor {
                 Some(board) => copy(board),
                 None => copy(&Board::default()),
             };
-            (boards.position, self.shared.now_us(&boards), copied)
+            (boards.position, boards.last_time_us, copied)
         };
         self.now_us = now_us;
         self.advance(position)?;

@@ -4,6 +4,7 @@ use crate::gift::Entry;
 use crate::gift::ledger::Row as LedgerRow;
 use crate::store::sqlite::Format;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use std::borrow::Borrow;
 
 /// The file's name in the data folder.
 pub(super) const FILE: &str = "gift.db";
@@ -32,11 +33,14 @@ CREATE UNIQUE INDEX gift_by_revoked ON gift (revokes) WHERE revokes IS NOT NULL;
 };
 
 /// An entry with what only the journal needs to know.
-#[derive(Clone, Debug)]
-pub(super) struct Line {
-    pub(super) entry: Entry,
-    pub(super) request_id: Option<String>,
-    pub(super) reason: Option<String>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The entry.
+    pub entry: Entry,
+    /// The key of the request, if it had one.
+    pub request_id: Option<String>,
+    /// Why a gift was taken back.
+    pub reason: Option<String>,
 }
 
 /// What an entry does to sums: the entry's own time, and that of the gift whose spans it changes.
@@ -90,7 +94,7 @@ pub(super) fn last(journal: &Connection) -> rusqlite::Result<(i64, i64)> {
 /// Writes all lines or none. `inserted` is called after each.
 pub(super) fn append(
     journal: &mut Connection,
-    lines: &[Line],
+    lines: impl IntoIterator<Item: Borrow<Line>>,
     mut inserted: impl FnMut(),
 ) -> rusqlite::Result<()> {
     // Dropped without a commit, or with one that failed, it rolls back.
@@ -98,7 +102,8 @@ pub(super) fn append(
     {
         let sql = format!("INSERT INTO gift ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
         let mut insert = batch.prepare_cached(&sql)?;
-        for Line { entry, request_id, reason } in lines {
+        for line in lines {
+            let Line { entry, request_id, reason } = line.borrow();
             insert.execute(params![
                 entry.id,
                 entry.audience_id,
@@ -113,6 +118,24 @@ pub(super) fn append(
         }
     }
     batch.commit()
+}
+
+/// At most `num` lines in (`after`, `until`], oldest first.
+pub(super) fn lines(
+    journal: &Connection,
+    after: i64,
+    until: i64,
+    num: i64,
+) -> rusqlite::Result<Vec<Line>> {
+    let sql = format!("SELECT {COLUMNS} FROM gift WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3");
+    journal.prepare_cached(&sql)?.query_map([after, until, num], line)?.collect()
+}
+
+/// What every anchor has.
+pub(super) fn totals<T: FromIterator<(i64, i64)>>(journal: &Connection) -> rusqlite::Result<T> {
+    let mut select =
+        journal.prepare("SELECT anchor_id, sum(worth) FROM gift GROUP BY anchor_id")?;
+    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// An anchor's entries, newest first, with ids below `before`.

@@ -17,6 +17,10 @@ mod reader;
 mod shared;
 mod state;
 mod sums;
+mod transfer;
+
+pub use self::journal::Line;
+pub use self::transfer::{JournalFile, TransferError, import};
 
 use self::audit::Auditor;
 use self::bookkeeper::Bookkeeper;
