@@ -104,9 +104,11 @@ pub const READ_BATCH_JOBS_MAX: usize = 8;
 /// apiece, and a loop that wants to look something up waits that long.
 pub const GIFT_PUBLISH_CHANGES_MAX: usize = 8;
 
-/// Journal entries that a checkpoint may lag behind. The fans of an anchor that got all of them are
-/// summed over so many rows (about 10 ms), and a start replays them in less.
-pub const GIFT_CHECKPOINT_ENTRIES: i64 = 50_000;
+/// Journal entries that a checkpoint may lag behind. More make the fans of an anchor slower, which
+/// are summed over its part of them (1 µs a row); fewer make checkpoints cost more, since each
+/// writes every board's changed anchors again: at 50,000 they halve the rate of writes to 10,000
+/// anchors.
+pub const GIFT_CHECKPOINT_ENTRIES: i64 = 100_000;
 
 /// Journal entries folded into the checkpoint per transaction; bounds the memory for their sums.
 pub const GIFT_FOLD_ENTRIES_MAX: i64 = 100_000;

@@ -6,6 +6,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -243,9 +244,16 @@ impl Rig {
         }
         fs::remove_dir_all(self.live()).expect("removable");
         fs::remove_dir_all(self.durable()).expect("removable");
-        fs::create_dir(self.live()).expect("creatable");
+        for folder in [self.live(), self.durable().join("data"), self.durable().join("names")] {
+            fs::create_dir_all(folder).expect("creatable");
+        }
+        // What the disk holds now is durable from here on, synced again or not.
         for (name, content) in files {
-            fs::write(self.live().join(name), content).expect("writable");
+            let file = self.live().join(&name);
+            fs::write(&file, &content).expect("writable");
+            let inode = fs::metadata(&file).expect("just written").ino().to_string();
+            fs::write(self.durable().join("data").join(&inode), content).expect("writable");
+            fs::write(self.durable().join("names").join(name), inode).expect("writable");
         }
     }
 }

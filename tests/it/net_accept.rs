@@ -1,9 +1,8 @@
 //! Accepting: limits, ports in use, and no descriptors left.
 
-use crate::net_harness::{Client, REFUSAL, Server, Settings, wait_until};
-use crate::net_process::ServerProcess;
+use crate::net_harness::{REFUSAL, Server, Settings, wait_until};
 use fanfare::net::{Keepalive, bind};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -79,33 +78,4 @@ fn serves_over_ipv6() {
     let server = Server::start(Settings { address: "[::1]:0", ..Settings::default() });
     assert!(server.address.is_ipv6());
     assert_eq!(server.connect().ask("echo six\n"), "six");
-}
-
-#[test]
-fn without_descriptors_it_refuses_and_recovers() {
-    let process = ServerProcess::with_descriptors(64);
-    let mut served = Vec::new();
-    let mut refused = 0;
-    for _ in 0..150 {
-        let mut client = Client::connect(process.address);
-        // A refused one may be closed while it writes.
-        let _ = client.socket().write_all(b"echo in\n");
-        match client.rest_or_line().as_slice() {
-            b"in\n" => served.push(client),
-            b"" | b"full\n" => refused += 1,
-            other => panic!("neither served nor refused: {other:?}"),
-        }
-    }
-    assert!(served.len() > 20 && served.len() < 64, "{} served", served.len());
-    assert!(refused > 0);
-    for client in &mut served {
-        assert_eq!(client.ask("echo still\n"), "still");
-    }
-    drop(served);
-    // Its closing takes a moment; then there are descriptors again.
-    wait_until("served again", || {
-        let mut client = Client::connect(process.address);
-        let _ = client.socket().write_all(b"echo back\n");
-        client.rest_or_line() == b"back\n"
-    });
 }

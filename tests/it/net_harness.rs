@@ -358,16 +358,3 @@ impl Client {
         }
     }
 }
-
-impl Client {
-    /// A line with its end, or what came before a close or reset.
-    pub(crate) fn rest_or_line(&mut self) -> Vec<u8> {
-        let mut line = Vec::new();
-        match self.stream.read_until(b'\n', &mut line) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                panic!("the server neither answers nor closes")
-            }
-            Ok(_) | Err(_) => line,
-        }
-    }
-}

@@ -113,6 +113,26 @@ impl Start {
     }
 }
 
+impl Start {
+    /// Runs a server that must refuse to start; returns what it says. One that starts all the same
+    /// is ended, so that the test fails instead of waiting for ever.
+    #[track_caller]
+    pub(crate) fn refused(mut self) -> String {
+        let mut child = self.command.stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let ready =
+            stdout.lines().map_while(Result::ok).any(|line| line.starts_with("fanfare ready "));
+        if ready {
+            child.kill().expect("it runs");
+        }
+        let output = child.wait_with_output().expect("a child of ours");
+        assert!(!ready, "it started where it had to refuse");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        error
+    }
+}
+
 impl Server {
     /// A server with the defaults of the tests.
     #[track_caller]

@@ -1,0 +1,1 @@
+//! Hostile input within the limits: time, memory and answers stay bounded.
