@@ -11,6 +11,7 @@ use crate::http::{
 };
 use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
 use crate::net::{ConnectionLimit, EventLoop, PortOptions, Protocol};
+use crate::ops::audit::Audits;
 use crate::ops::{self, Gate, Readiness};
 use crate::session::{ConnId, HttpDate, Turn};
 use crate::tlv::{self, Heartbeat, TlvReply, TlvSession};
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) notifier: Arc<Notifier>,
     pub(super) gifts: Arc<dyn gift::Store>,
     pub(super) gift_options: ApiOptions,
+    pub(super) audits: Audits,
     pub(super) directory: Directory,
     pub(super) readiness: Arc<Readiness>,
     pub(super) ports: Ports,
@@ -95,6 +97,7 @@ fn public_routes(shared: &Arc<Shared>) -> Router {
 
 fn operator_routes(shared: &Arc<Shared>) -> Router {
     let router = ops::routes(Router::new(), &shared.readiness);
+    let router = ops::audit::route(router, &shared.audits);
     gift::api::operator_routes(router, &shared.gifts, &shared.gift_options)
 }
 
