@@ -49,7 +49,7 @@ fn head(request: &Request<'_>) -> Response {
     }
     text.push('\n');
     for (name, value) in request.headers.iter() {
-        text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));
+        text.extend([name, ": ", &String::from_utf8_lossy(value), "\n"]);
     }
     Response { content_type: ContentType::Text, ..Response::json(text) }
 }
