@@ -1,6 +1,8 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
+pub mod http_port;
 mod ports;
+pub mod tools;
 
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};
@@ -13,7 +15,7 @@ use crate::gift::stream::Streams;
 use crate::hello::Directory;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
-use crate::ops::{Part, Readiness};
+use crate::ops::{self, Part, Readiness};
 use crate::profile::CpuProfile;
 use crate::signal;
 use crate::store::{Clock, DataFolder, SystemClock};
@@ -34,7 +36,7 @@ struct Listeners {
 }
 
 /// Serves until SIGTERM or SIGINT, and through the drain that follows.
-pub fn serve(config: Config, options: ServeOptions) -> Result<(), Box<dyn Error>> {
+pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Error>> {
     let log = log::start(&config.log)?;
     let Backend::Local = config.backend;
     // The soft limit of open files is a default for shells; the hard one is the operator's word.
@@ -42,7 +44,7 @@ pub fn serve(config: Config, options: ServeOptions) -> Result<(), Box<dyn Error>
         tracing::warn!(%error, "the limit of open files stays where it is");
     }
     let profile = options.cpu_profile.as_deref().map(CpuProfile::start).transpose()?;
-    let result = run(&config, &log);
+    let result = run(config, &log);
     if let Some(profile) = profile {
         profile.finish()?;
     }
@@ -61,6 +63,7 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
     let notifier = Arc::new(Notifier::default());
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
     let (gifts, gift_threads) = open_gifts(config, &folder, &notifier)?;
+    let audits = ops::audit::start(vec![gifts.auditor()?])?;
     let health = Arc::clone(&gifts);
     let part = Part::new("gift", move || health.health().stopped().map(str::to_owned));
     let gifts: Arc<dyn gift::Store> = gifts;
@@ -68,6 +71,7 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), vec![part])),
         gift_options: gift_options(config, &gifts),
         gifts,
+        audits,
         directory: Directory::default(),
         ports: Ports::new(config),
         notifier,
@@ -88,9 +92,14 @@ fn open_gifts(
     folder: &Arc<DataFolder>,
     notifier: &Arc<Notifier>,
 ) -> Result<(Arc<LocalGifts>, LocalThreads), Box<dyn Error>> {
+    Ok(LocalGifts::open(folder, &local_options(config, notifier))?)
+}
+
+/// How the gift store is to be run; also for tools that work on its files.
+pub(crate) fn local_options(config: &Config, notifier: &Arc<Notifier>) -> LocalOptions {
     let keep = &config.gift.keep;
     let seconds = |span: &Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    let options = LocalOptions {
+    LocalOptions {
         zone: config.time_zone.clone(),
         keep: Keep {
             hour_s: seconds(&keep.hour),
@@ -100,8 +109,7 @@ fn open_gifts(
         idempotency_keep: config.idempotency.keep.0,
         readers: config.readers,
         ..LocalOptions::new(Arc::clone(notifier))
-    };
-    Ok(LocalGifts::open(folder, &options)?)
+    }
 }
 
 fn gift_options(config: &Config, gifts: &Arc<dyn gift::Store>) -> ApiOptions {

@@ -1,5 +1,6 @@
-//! The operator's listener: is the process alive, and can it do its work.
+//! The operator's listener: is the process alive, can it do its work, do its figures add up.
 
+pub mod audit;
 mod gate;
 
 pub use gate::Gate;

@@ -116,6 +116,19 @@ pub fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     open().map_err(|error| refused(path, error))
 }
 
+/// Opens a record that nobody serves for reading only, after a look at its header and content.
+pub fn open_record(path: &Path, format: &Format) -> Result<Connection, OpenError> {
+    check_header(path, format)?;
+    check_content(path, format)?;
+    open_reader(path)
+}
+
+/// Opens a record for reading only, beside whoever serves it: a look at its header must do.
+pub fn open_beside(path: &Path, format: &Format) -> Result<Connection, OpenError> {
+    check_header(path, format)?;
+    open_reader(path)
+}
+
 pub(crate) fn refused(path: &Path, source: rusqlite::Error) -> OpenError {
     let path = path.to_path_buf();
     match source.sqlite_error_code() {

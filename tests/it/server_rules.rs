@@ -11,14 +11,11 @@ const GIFT: &str = r#"{"audience_id":1,"anchor_id":7,"worth":5}"#;
 fn answers_a_pipeline_in_order_reads_and_writes_mixed() {
     let server = Server::start();
     let mut client = server.client();
-    let mut pipeline = String::new();
-    for _ in 0..100 {
-        pipeline.push_str(&format!(
-            "POST /gift/send HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{GIFT}",
-            GIFT.len()
-        ));
-        pipeline.push_str("GET /gift/worth?id=7 HTTP/1.1\r\nHost: a\r\n\r\n");
-    }
+    let length = GIFT.len();
+    let send =
+        format!("POST /gift/send HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{GIFT}");
+    let ask = "GET /gift/worth?id=7 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let pipeline = (send + ask).repeat(100);
     client.send(pipeline.as_bytes()).expect("sent");
     for sent in 1..=100 {
         assert_eq!(client.reply_to("POST").expect("an answer").status, 200);

@@ -37,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("src/log.rs", &["config", "limits"]),
     ("src/profile.rs", &["limits"]),
     ("src/signal.rs", &["net"]),
-    ("src/ops", &["http", "net", "session", "limits"]),
+    ("src/ops", &["http", "net", "exec", "store", "session", "limits"]),
     ("src/cli", &["config", "limits"]),
 ];
 
