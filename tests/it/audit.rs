@@ -185,7 +185,7 @@ fn revokes_idle_spans_and_forgotten_ones_are_no_differences() {
     let mut auditor = rig.gifts().auditor().expect("it opens");
     assert_well(&mut *auditor);
     let mut dice = 0x5EED_u64;
-    println!("seed {dice:#x}");
+    eprintln!("seed {dice:#x}");
     let mut below = |bound: u64| {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         i64::try_from((dice >> 33) % bound).expect("small")
