@@ -8,7 +8,7 @@ use fanfare::http::{
     Answer, ContentType, HttpOptions, HttpReply, HttpSession, Method, Request, Response, Router,
 };
 use fanfare::net::{self, ConnectionLimit, Control, EventLoop, LoopOptions, PortOptions, Protocol};
-use fanfare::session::{ConnId, Turn};
+use fanfare::session::{ConnId, HttpDate, Turn};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -31,8 +31,8 @@ impl Protocol for Echo {
         HttpSession::new(conn, self.0.clone(), outbox.clone(), options, turn.now)
     }
 
-    fn refusal(&self) -> &'static [u8] {
-        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+    fn refusal(&self, date: &HttpDate) -> Vec<u8> {
+        fanfare::http::refusal("too many connections", date)
     }
 }
 
@@ -49,7 +49,7 @@ fn head(request: &Request<'_>) -> Response {
     }
     text.push('\n');
     for (name, value) in request.headers.iter() {
-        text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));
+        text.extend([name, ": ", &String::from_utf8_lossy(value), "\n"]);
     }
     Response { content_type: ContentType::Text, ..Response::json(text) }
 }

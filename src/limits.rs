@@ -20,6 +20,10 @@ pub const HEADER_SLOTS_MAX: usize = 256;
 /// Request body (api.md: 413 beyond). A counter batch of 1,000 entries is about 150 KiB.
 pub const BODY_BYTES_MAX: usize = KIB * KIB;
 
+/// Request bodies that are on their way on one loop, all connections together. Beyond it an upload
+/// gets 503: else ten thousand slow ones would take ten gigabytes.
+pub const BODIES_BYTES_MAX: usize = 64 * BODY_BYTES_MAX;
+
 /// Extension bytes of one chunked body in all. Nobody sends any; more is only there to cost us.
 pub const CHUNK_EXTENSION_BYTES_MAX: usize = 4 * KIB;
 

@@ -7,13 +7,13 @@ use crate::gift;
 use crate::gift::api::ApiOptions;
 use crate::hello::Directory;
 use crate::http::{
-    Answer, HttpLimits, HttpOptions, HttpReply, HttpSession, Method, Router, Service,
+    self, Answer, HttpLimits, HttpOptions, HttpReply, HttpSession, Method, Router, Service,
 };
 use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
 use crate::net::{ConnectionLimit, EventLoop, PortOptions, Protocol};
 use crate::ops::audit::Audits;
 use crate::ops::{self, Gate, Readiness};
-use crate::session::{ConnId, Turn};
+use crate::session::{ConnId, HttpDate, Turn};
 use crate::tlv::{self, Heartbeat, TlvReply, TlvSession};
 use std::io;
 use std::net::SocketAddr;
@@ -23,11 +23,6 @@ use std::sync::atomic::AtomicI64;
 
 /// Connections of the operator's listener; a person, a few scrapers.
 const ADMIN_CONNECTIONS_MAX: usize = 128;
-
-/// What one over the limit is told.
-const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
-    Retry-After: 1\r\nContent-Length: 45\r\nConnection: close\r\n\r\n\
-    {\"code\":503,\"message\":\"too many connections\"}";
 
 /// Everything that all loops share.
 pub(super) struct Shared {
@@ -142,8 +137,8 @@ impl Protocol for Http {
         HttpSession::new(conn, service, outbox.clone(), options, turn.now)
     }
 
-    fn refusal(&self) -> &'static [u8] {
-        REFUSAL
+    fn refusal(&self, date: &HttpDate) -> Vec<u8> {
+        http::refusal("too many connections", date)
     }
 }
 
@@ -180,8 +175,8 @@ impl Protocol for Tlv {
     }
 
     /// An error frame would need the client's layout, which nobody knows yet.
-    fn refusal(&self) -> &'static [u8] {
-        b""
+    fn refusal(&self, _: &HttpDate) -> Vec<u8> {
+        Vec::new()
     }
 }
 
