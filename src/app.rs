@@ -1,5 +1,6 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
+pub mod http_port;
 mod ports;
 pub mod tools;
 

@@ -1,14 +1,13 @@
 //! What each loop serves: the public HTTP port, the TLV port, and on the first loop the operator's.
 
 use super::Listeners;
+use super::http_port::HttpPort;
 use crate::config::{Config, Layout};
 use crate::exec::{Notifier, Outbox};
 use crate::gift;
 use crate::gift::api::ApiOptions;
 use crate::hello::Directory;
-use crate::http::{
-    self, Answer, HttpLimits, HttpOptions, HttpReply, HttpSession, Method, Router, Service,
-};
+use crate::http::{Answer, HttpLimits, HttpOptions, Method, Router, Service};
 use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
 use crate::net::{ConnectionLimit, EventLoop, PortOptions, Protocol};
 use crate::ops::audit::Audits;
@@ -69,7 +68,7 @@ pub(super) fn add(
         write_timeout,
         notifier,
     };
-    let public = Http { service: Rc::new(public_routes(shared)), options: Rc::clone(&options) };
+    let public = HttpPort::new(Rc::new(public_routes(shared)), Rc::clone(&options));
     let notifier = Some(&*shared.notifier);
     event_loop.add_port(listeners.http, public, port(&shared.ports.http, notifier))?;
     if let Some(listener) = listeners.admin {
@@ -77,7 +76,7 @@ pub(super) fn add(
         let service = Gate::around(service, config.admin.token.expose());
         event_loop.add_port(
             listener,
-            Http { service, options },
+            HttpPort::new(service, options),
             port(&shared.ports.admin, None),
         )?;
     }
@@ -114,31 +113,6 @@ fn http_options(config: &Config) -> HttpOptions {
         head_timeout: http.head_timeout.0,
         body_timeout: http.body_timeout.0,
         ..HttpOptions::default()
-    }
-}
-
-/// HTTP on a port, public or the operator's.
-struct Http {
-    service: Rc<dyn Service>,
-    options: Rc<HttpOptions>,
-}
-
-impl Protocol for Http {
-    type Session = HttpSession;
-
-    fn open(
-        &mut self,
-        conn: ConnId,
-        _: SocketAddr,
-        outbox: &Outbox<HttpReply>,
-        turn: &mut Turn<'_>,
-    ) -> HttpSession {
-        let (service, options) = (Rc::clone(&self.service), Rc::clone(&self.options));
-        HttpSession::new(conn, service, outbox.clone(), options, turn.now)
-    }
-
-    fn refusal(&self, date: &HttpDate) -> Vec<u8> {
-        http::refusal("too many connections", date)
     }
 }
 
