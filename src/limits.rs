@@ -130,11 +130,15 @@ pub const GIFT_COPY_PAGES: i32 = 1024;
 /// Audits that may wait: all of them get one answer.
 pub const AUDIT_JOBS_MAX: usize = 64;
 
-/// Between two slices of an audit, which take 1 to 5 ms each: the machine is for others.
-pub const GIFT_AUDIT_PAUSE: Duration = Duration::from_millis(1);
+/// What an audit's thread adds to its niceness: others get the core before it.
+pub const AUDIT_NICENESS: i32 = 10;
+
+/// Between two slices of an audit beside a server, which take about as long: half a core at most,
+/// and that only for the first one.
+pub const GIFT_AUDIT_PAUSE: Duration = Duration::from_millis(2);
 
 /// Journal entries that an audit reads at once; longer snapshots would keep the log from moving.
-pub const GIFT_AUDIT_SLICE_ENTRIES: i64 = 4096;
+pub const GIFT_AUDIT_SLICE_ENTRIES: i64 = 1024;
 
 /// Journal entries that an audit reads again, to see whether one changed: about 0.2 s.
 pub const GIFT_AUDIT_REREAD_ENTRIES: i64 = 200_000;
