@@ -23,12 +23,9 @@ pub(super) fn response(response: Response, manner: Manner, date: &HttpDate, out:
     out.write(|head| {
         head.reserve(HEAD_BYTES_USUAL + copied.len());
         status_line(&response, head);
-        head.extend_from_slice(b"\r\nDate: ");
         head.extend_from_slice(date);
         if has_content {
-            head.extend_from_slice(b"\r\nContent-Type: ");
-            head.extend_from_slice(response.content_type.value().as_bytes());
-            head.extend_from_slice(b"\r\nContent-Length: ");
+            head.extend_from_slice(response.content_type.fields());
             let mut digits = itoa::Buffer::new();
             head.extend_from_slice(digits.format(response.body.bytes().len()).as_bytes());
         }
@@ -58,9 +55,10 @@ pub(super) fn stream_head(date: &HttpDate, out: &mut SendQueue) {
     out.extend(b"\r\nConnection: close\r\n\r\n");
 }
 
+/// Up to the value of `Date`; the usual one in one piece.
 fn status_line(response: &Response, head: &mut Vec<u8>) {
     if response.status.code == 200 {
-        head.extend_from_slice(b"HTTP/1.1 200 OK");
+        head.extend_from_slice(b"HTTP/1.1 200 OK\r\nDate: ");
         return;
     }
     head.extend_from_slice(b"HTTP/1.1 ");
@@ -68,6 +66,7 @@ fn status_line(response: &Response, head: &mut Vec<u8>) {
     head.extend_from_slice(digits.format(response.status.code).as_bytes());
     head.push(b' ');
     head.extend_from_slice(response.status.reason.as_bytes());
+    head.extend_from_slice(b"\r\nDate: ");
 }
 
 fn fields(response: &Response, head: &mut Vec<u8>) {
