@@ -1,5 +1,6 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
+mod figures;
 mod ports;
 
 use crate::cli::ServeOptions;
@@ -13,7 +14,7 @@ use crate::gift::stream::Streams;
 use crate::hello::Directory;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
-use crate::ops::{Part, Readiness};
+use crate::ops::{Desk, Metrics, Part, Readiness};
 use crate::profile::CpuProfile;
 use crate::signal;
 use crate::store::{Clock, DataFolder, SystemClock};
@@ -63,13 +64,21 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
     let (gifts, gift_threads) = open_gifts(config, &folder, &notifier)?;
     let health = Arc::clone(&gifts);
     let part = Part::new("gift", move || health.health().stopped().map(str::to_owned));
+    let ports = Ports::new(config);
+    let mut metrics = Metrics::starting();
+    ports.show(&mut metrics);
+    figures::gift(&mut metrics, &gifts);
+    figures::log(&mut metrics, log.dropped_lines());
+    let (desk, desk_threads) = Desk::open()?;
     let gifts: Arc<dyn gift::Store> = gifts;
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), vec![part])),
         gift_options: gift_options(config, &gifts),
         gifts,
         directory: Directory::default(),
-        ports: Ports::new(config),
+        ports,
+        metrics: Arc::new(metrics),
+        desk,
         notifier,
         config: config.clone(),
     });
@@ -79,6 +88,10 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
     // The threads of the store end with its last handle; then all that was accepted is on disk.
     drop(shared);
     gift_threads.join();
+    // It ended with the last route that could hand it a call.
+    for thread in desk_threads {
+        let _ = thread.join();
+    }
     tracing::info!("stopped");
     result
 }
@@ -150,6 +163,7 @@ fn start_loops(
         let thread = Builder::new().name(format!("loop-{index}"));
         loops.push(thread.spawn(move || {
             let mut event_loop = EventLoop::new(options)?;
+            shared.metrics.add_loop(index, event_loop.stats());
             ports::add(&mut event_loop, listeners, &shared)?;
             // Sent once all is set up; dropped without a word when a step before failed.
             let _ = started.send(());

@@ -116,6 +116,9 @@ pub const GIFT_FOLD_ENTRIES_MAX: i64 = 100_000;
 /// Pages of 4 KiB in a write-ahead log before the bookkeeper moves them into the file.
 pub const GIFT_LOG_PAGES_MAX: i32 = 4096;
 
+/// Operator calls that may wait for the thread that does them: a few people and scrapers.
+pub const OPERATOR_CALLS_MAX: usize = 64;
+
 const _: () = {
     assert!(TLV_QUEUE_BYTES_MAX > SEND_BYTES_HIGH, "answers alone must not make a push close");
     assert!(READ_BYTES_PER_TURN_MAX >= READ_BYTES_MAX, "a turn must be able to fill the scratch");

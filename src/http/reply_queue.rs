@@ -3,8 +3,10 @@
 use super::head::Connection;
 use super::responder::{Decision, Ticket};
 use super::response::Response;
+use super::route_stats::Place;
 use crate::limits::PIPELINE_DEPTH_MAX;
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// What the answer to one request must look like, whatever it says.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,10 @@ pub(super) struct Slot {
     pub(super) is_safe: bool,
     /// [`Decision::Later`] while a worker has it.
     pub(super) decision: Decision,
+    /// Where the answer is counted.
+    pub(super) place: Place,
+    /// When the request was complete.
+    pub(super) since: Instant,
 }
 
 /// Open requests of one connection, oldest first.
@@ -100,7 +106,8 @@ mod tests {
     fn push(queue: &mut ReplyQueue, is_safe: bool) -> Ticket {
         let ticket = queue.issue();
         let manner = Manner { head_only: false, connection: Connection::Goes };
-        queue.push(Slot { manner, is_safe, decision: Decision::Later });
+        let (decision, place, since) = (Decision::Later, Place::default(), Instant::now());
+        queue.push(Slot { manner, is_safe, decision, place, since });
         ticket
     }
 

@@ -1,6 +1,7 @@
 //! The right to answer one request, once.
 
 use super::response::{Response, Status};
+use super::route_stats::Place;
 use crate::exec::{Delivery, Outbox};
 use crate::session::{ConnId, Topic};
 use std::sync::Arc;
@@ -17,7 +18,11 @@ pub struct HttpReply {
 }
 
 /// A handler's decision. `Later` cannot be built without giving the responder away.
-pub struct Answer(pub(super) Decision);
+pub struct Answer {
+    pub(super) decision: Decision,
+    /// Where it is counted; the router knows.
+    pub(super) place: Place,
+}
 
 pub(super) enum Decision {
     Now(Response),
@@ -28,13 +33,17 @@ pub(super) enum Decision {
 impl Answer {
     /// Answers on the loop thread, without a thread hop.
     pub fn now(response: Response) -> Self {
-        Self(Decision::Now(response))
+        Self::of(Decision::Now(response))
     }
 
     /// Turns the connection into a stream of server-sent events that follows `topic`. The current
     /// event comes first, unless `last_event` says that the client has it.
     pub fn stream(topic: Arc<dyn Topic>, last_event: Option<u64>) -> Self {
-        Self(Decision::Stream { topic, last_event })
+        Self::of(Decision::Stream { topic, last_event })
+    }
+
+    fn of(decision: Decision) -> Self {
+        Self { decision, place: Place::default() }
     }
 }
 
@@ -53,7 +62,7 @@ impl<'a> Deferral<'a> {
     /// Gives the responder to `submit`, which passes it to a worker.
     pub fn later(self, submit: impl FnOnce(Responder)) -> Answer {
         submit(self.responder());
-        Answer(Decision::Later)
+        Answer::of(Decision::Later)
     }
 
     fn responder(&self) -> Responder {

@@ -53,6 +53,12 @@ pub enum ContentType {
     Html,
     /// `text/event-stream`
     EventStream,
+    /// The text format of Prometheus, version 0.0.4.
+    Metrics,
+    /// `image/svg+xml`
+    Svg,
+    /// `application/octet-stream`
+    Bytes,
 }
 
 impl ContentType {
@@ -63,6 +69,9 @@ impl ContentType {
             ContentType::Text => "text/plain; charset=utf-8",
             ContentType::Html => "text/html; charset=utf-8",
             ContentType::EventStream => "text/event-stream",
+            ContentType::Metrics => "text/plain; version=0.0.4; charset=utf-8",
+            ContentType::Svg => "image/svg+xml",
+            ContentType::Bytes => "application/octet-stream",
         }
     }
 }

@@ -1,8 +1,15 @@
-//! The operator's listener: is the process alive, and can it do its work.
+//! The operator's listener: is the process alive, can it do its work, and what does it do.
 
+mod desk;
 mod gate;
+mod metrics;
+mod page;
+mod process;
 
+pub use desk::Desk;
 pub use gate::Gate;
+pub use metrics::{Metrics, routes as metrics_routes};
+pub use page::{Family, Kind, Labels, Page};
 
 use crate::http::{Answer, Method, Response, Router, Status};
 use crate::net::{Control, RunPhase};

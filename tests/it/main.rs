@@ -28,6 +28,7 @@ mod net_bytes;
 mod net_harness;
 mod net_lifecycle;
 mod net_topics;
+mod ops_metrics;
 mod server;
 mod server_rules;
 mod tidy;
