@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
              worth INTEGER NOT NULL, time_us INTEGER NOT NULL, request_id TEXT,
              revokes INTEGER, reason TEXT
          );
-         CREATE INDEX gift_by_anchor ON gift (anchor_id, id);",
+         CREATE INDEX gift_by_anchor ON gift (anchor_id);",
     )?;
     let start = Instant::now();
     let (mut rows, mut commits) = (0_i64, 0_u64);

@@ -3,38 +3,13 @@
 //! `cargo run --example echo -- 127.0.0.1:8081`: GET and POST on any path of one segment answer 200
 //! with the request's body; `/echo` answers the request line and header fields as they arrived.
 
-use fanfare::exec::Outbox;
-use fanfare::http::{
-    Answer, ContentType, HttpOptions, HttpReply, HttpSession, Method, Request, Response, Router,
-};
-use fanfare::net::{self, ConnectionLimit, Control, EventLoop, LoopOptions, PortOptions, Protocol};
-use fanfare::session::{ConnId, Turn};
+use fanfare::app::http_port::HttpPort;
+use fanfare::http::{Answer, ContentType, HttpOptions, Method, Request, Response, Router};
+use fanfare::net::{self, ConnectionLimit, Control, EventLoop, LoopOptions, PortOptions};
 use std::error::Error;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-struct Echo(Rc<Router>);
-
-impl Protocol for Echo {
-    type Session = HttpSession;
-
-    fn open(
-        &mut self,
-        conn: ConnId,
-        _: SocketAddr,
-        outbox: &Outbox<HttpReply>,
-        turn: &mut Turn<'_>,
-    ) -> HttpSession {
-        let options = Rc::new(HttpOptions::default());
-        HttpSession::new(conn, self.0.clone(), outbox.clone(), options, turn.now)
-    }
-
-    fn refusal(&self) -> &'static [u8] {
-        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
-    }
-}
 
 fn body(request: &Request<'_>) -> Response {
     let content_type = ContentType::Text;
@@ -49,7 +24,7 @@ fn head(request: &Request<'_>) -> Response {
     }
     text.push('\n');
     for (name, value) in request.headers.iter() {
-        text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));
+        text.extend([name, ": ", &String::from_utf8_lossy(value), "\n"]);
     }
     Response { content_type: ContentType::Text, ..Response::json(text) }
 }
@@ -70,7 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let limit = Arc::new(ConnectionLimit::new(10_000));
     let write_timeout = Duration::from_secs(30);
     let port = PortOptions { limit, write_timeout, notifier: None };
-    event_loop.add_port(listener, Echo(Rc::new(router)), port)?;
+    let http = HttpPort::new(Rc::new(router), Rc::new(HttpOptions::default()));
+    event_loop.add_port(listener, http, port)?;
     event_loop.run()?;
     Ok(())
 }

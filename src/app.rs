@@ -1,7 +1,9 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
 mod figures;
+pub mod http_port;
 mod ports;
+pub mod tools;
 
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};
@@ -14,7 +16,7 @@ use crate::gift::stream::Streams;
 use crate::hello::Directory;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
-use crate::ops::{Desk, Metrics, Part, Readiness};
+use crate::ops::{self, Desk, Metrics, Part, Readiness};
 use crate::profile::CpuProfile;
 use crate::signal;
 use crate::store::{Clock, DataFolder, SystemClock};
@@ -35,7 +37,7 @@ struct Listeners {
 }
 
 /// Serves until SIGTERM or SIGINT, and through the drain that follows.
-pub fn serve(config: Config, options: ServeOptions) -> Result<(), Box<dyn Error>> {
+pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Error>> {
     let log = log::start(&config.log)?;
     let Backend::Local = config.backend;
     // The soft limit of open files is a default for shells; the hard one is the operator's word.
@@ -43,7 +45,7 @@ pub fn serve(config: Config, options: ServeOptions) -> Result<(), Box<dyn Error>
         tracing::warn!(%error, "the limit of open files stays where it is");
     }
     let profile = options.cpu_profile.as_deref().map(CpuProfile::start).transpose()?;
-    let result = run(&config, &log);
+    let result = run(config, &log);
     if let Some(profile) = profile {
         profile.finish()?;
     }
@@ -62,6 +64,7 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
     let notifier = Arc::new(Notifier::default());
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
     let (gifts, gift_threads) = open_gifts(config, &folder, &notifier)?;
+    let audits = ops::audit::start(vec![gifts.auditor()?])?;
     let health = Arc::clone(&gifts);
     let part = Part::new("gift", move || health.health().stopped().map(str::to_owned));
     let ports = Ports::new(config);
@@ -70,11 +73,13 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
     figures::gift(&mut metrics, &gifts);
     figures::log(&mut metrics, log.dropped_lines());
     let (desk, desk_threads) = Desk::open()?;
+    figures::operator(&mut metrics, &audits);
     let gifts: Arc<dyn gift::Store> = gifts;
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), vec![part])),
         gift_options: gift_options(config, &gifts),
         gifts,
+        audits,
         directory: Directory::default(),
         ports,
         metrics: Arc::new(metrics),
@@ -101,9 +106,14 @@ fn open_gifts(
     folder: &Arc<DataFolder>,
     notifier: &Arc<Notifier>,
 ) -> Result<(Arc<LocalGifts>, LocalThreads), Box<dyn Error>> {
+    Ok(LocalGifts::open(folder, &local_options(config, notifier))?)
+}
+
+/// How the gift store is to be run; also for tools that work on its files.
+pub(crate) fn local_options(config: &Config, notifier: &Arc<Notifier>) -> LocalOptions {
     let keep = &config.gift.keep;
     let seconds = |span: &Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    let options = LocalOptions {
+    LocalOptions {
         zone: config.time_zone.clone(),
         keep: Keep {
             hour_s: seconds(&keep.hour),
@@ -113,8 +123,7 @@ fn open_gifts(
         idempotency_keep: config.idempotency.keep.0,
         readers: config.readers,
         ..LocalOptions::new(Arc::clone(notifier))
-    };
-    Ok(LocalGifts::open(folder, &options)?)
+    }
 }
 
 fn gift_options(config: &Config, gifts: &Arc<dyn gift::Store>) -> ApiOptions {

@@ -20,6 +20,10 @@ pub const HEADER_SLOTS_MAX: usize = 256;
 /// Request body (api.md: 413 beyond). A counter batch of 1,000 entries is about 150 KiB.
 pub const BODY_BYTES_MAX: usize = KIB * KIB;
 
+/// Request bodies that are on their way on one loop, all connections together. Beyond it an upload
+/// gets 503: else ten thousand slow ones would take ten gigabytes.
+pub const BODIES_BYTES_MAX: usize = 64 * BODY_BYTES_MAX;
+
 /// Extension bytes of one chunked body in all. Nobody sends any; more is only there to cost us.
 pub const CHUNK_EXTENSION_BYTES_MAX: usize = 4 * KIB;
 
@@ -119,7 +123,38 @@ pub const GIFT_LOG_PAGES_MAX: i32 = 4096;
 /// Operator calls that may wait for the thread that does them: a few people and scrapers.
 pub const OPERATOR_CALLS_MAX: usize = 64;
 
+/// Pages of 4 KiB that a backup copies between two looks at how far it is.
+pub const GIFT_COPY_PAGES: i32 = 1024;
+
+/// Audits that may wait: all of them get one answer.
+pub const AUDIT_JOBS_MAX: usize = 64;
+
+/// Between two slices of an audit, which take 1 to 5 ms each: the machine is for others.
+pub const GIFT_AUDIT_PAUSE: Duration = Duration::from_millis(1);
+
+/// Journal entries that an audit reads at once; longer snapshots would keep the log from moving.
+pub const GIFT_AUDIT_SLICE_ENTRIES: i64 = 4096;
+
+/// Journal entries that an audit reads again, to see whether one changed: about 0.2 s.
+pub const GIFT_AUDIT_REREAD_ENTRIES: i64 = 200_000;
+
+/// Places copied per hold of the boards' lock: neighbours in memory, about 10 µs.
+pub const GIFT_AUDIT_HOLD_PLACES: usize = 1000;
+
+/// Anchors looked up one by one per hold of the boards' lock; each costs up to 1 µs.
+pub const GIFT_AUDIT_HOLD_LOOK_UPS: usize = 64;
+
+/// Anchors with new gifts whose fans an audit compares.
+pub const GIFT_AUDIT_FANS_TOUCHED: usize = 64;
+
+/// Further anchors whose fans an audit compares, in turn.
+pub const GIFT_AUDIT_FANS_IN_TURN: usize = 16;
+
+/// Journal entries read for the fans of an audit, before it leaves the rest to the next.
+pub const GIFT_AUDIT_FAN_ENTRIES_MAX: i64 = 100_000;
+
 const _: () = {
+    assert!(GIFT_AUDIT_HOLD_PLACES > 1, "slices overlap by one place");
     assert!(TLV_QUEUE_BYTES_MAX > SEND_BYTES_HIGH, "answers alone must not make a push close");
     assert!(READ_BYTES_PER_TURN_MAX >= READ_BYTES_MAX, "a turn must be able to fill the scratch");
     assert!(BATCH_JOBS_MAX <= QUEUE_JOBS_MAX, "a full batch must fit the queue");

@@ -1,7 +1,9 @@
 //! What the parts of this process show of themselves in `/metrics`.
 
+use crate::exec::Executor;
 use crate::gift::local::LocalGifts;
 use crate::log::DroppedLines;
+use crate::ops::audit::Audits;
 use crate::ops::{Kind, Metrics, Page};
 use std::sync::Arc;
 
@@ -39,6 +41,12 @@ fn write_gift(page: &mut Page, gifts: &LocalGifts) {
     let help = "From the first row of a commit until it is durable, or has failed.";
     page.family("fanfare_store_commit_duration_seconds", Kind::Histogram, help)
         .durations(&[("store", "gift")], &figures.commits);
+}
+
+/// The executor of audits.
+pub(super) fn operator(metrics: &mut Metrics, audits: &Audits) {
+    let audits = audits.clone();
+    metrics.add_executors(move || vec![Executor::of("audit", &audits)]);
 }
 
 /// Log lines that nobody will read.

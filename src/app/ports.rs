@@ -1,18 +1,18 @@
 //! What each loop serves: the public HTTP port, the TLV port, and on the first loop the operator's.
 
 use super::Listeners;
+use super::http_port::HttpPort;
 use crate::config::{Config, Layout};
 use crate::exec::{Notifier, Outbox};
 use crate::gift;
 use crate::gift::api::ApiOptions;
 use crate::hello::Directory;
-use crate::http::{
-    Answer, HttpLimits, HttpOptions, HttpReply, HttpSession, Method, Router, Service,
-};
+use crate::http::{Answer, HttpLimits, HttpOptions, Method, Router, Service};
 use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
 use crate::net::{ConnectionLimit, EventLoop, PortOptions, Protocol};
+use crate::ops::audit::Audits;
 use crate::ops::{self, Desk, Gate, Metrics, Readiness};
-use crate::session::{ConnId, Turn};
+use crate::session::{ConnId, HttpDate, Turn};
 use crate::tlv::{self, Heartbeat, TlvReply, TlvSession};
 use std::io;
 use std::net::SocketAddr;
@@ -23,17 +23,13 @@ use std::sync::atomic::AtomicI64;
 /// Connections of the operator's listener; a person, a few scrapers.
 const ADMIN_CONNECTIONS_MAX: usize = 128;
 
-/// What one over the limit is told.
-const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
-    Retry-After: 1\r\nContent-Length: 45\r\nConnection: close\r\n\r\n\
-    {\"code\":503,\"message\":\"too many connections\"}";
-
 /// Everything that all loops share.
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) notifier: Arc<Notifier>,
     pub(super) gifts: Arc<dyn gift::Store>,
     pub(super) gift_options: ApiOptions,
+    pub(super) audits: Audits,
     pub(super) directory: Directory,
     pub(super) readiness: Arc<Readiness>,
     pub(super) ports: Ports,
@@ -82,7 +78,7 @@ pub(super) fn add(
         write_timeout,
         notifier,
     };
-    let public = Http { service: Rc::new(public_routes(shared)), options: Rc::clone(&options) };
+    let public = HttpPort::new(Rc::new(public_routes(shared)), Rc::clone(&options));
     let notifier = Some(&*shared.notifier);
     event_loop.add_port(listeners.http, public, port(&shared.ports.http, notifier))?;
     if let Some(listener) = listeners.admin {
@@ -90,7 +86,7 @@ pub(super) fn add(
         let service = Gate::around(service, config.admin.token.expose());
         event_loop.add_port(
             listener,
-            Http { service, options },
+            HttpPort::new(service, options),
             port(&shared.ports.admin, None),
         )?;
     }
@@ -111,6 +107,7 @@ fn public_routes(shared: &Arc<Shared>) -> Router {
 
 fn operator_routes(shared: &Arc<Shared>) -> Router {
     let router = ops::routes(Router::new(), &shared.readiness);
+    let router = ops::audit::route(router, &shared.audits);
     let router = ops::metrics_routes(router, &shared.metrics, &shared.desk);
     let router = gift::api::operator_routes(router, &shared.gifts, &shared.gift_options);
     counted(router, "admin", shared)
@@ -136,31 +133,6 @@ fn http_options(config: &Config) -> HttpOptions {
         head_timeout: http.head_timeout.0,
         body_timeout: http.body_timeout.0,
         ..HttpOptions::default()
-    }
-}
-
-/// HTTP on a port, public or the operator's.
-struct Http {
-    service: Rc<dyn Service>,
-    options: Rc<HttpOptions>,
-}
-
-impl Protocol for Http {
-    type Session = HttpSession;
-
-    fn open(
-        &mut self,
-        conn: ConnId,
-        _: SocketAddr,
-        outbox: &Outbox<HttpReply>,
-        turn: &mut Turn<'_>,
-    ) -> HttpSession {
-        let (service, options) = (Rc::clone(&self.service), Rc::clone(&self.options));
-        HttpSession::new(conn, service, outbox.clone(), options, turn.now)
-    }
-
-    fn refusal(&self) -> &'static [u8] {
-        REFUSAL
     }
 }
 
@@ -197,8 +169,8 @@ impl Protocol for Tlv {
     }
 
     /// An error frame would need the client's layout, which nobody knows yet.
-    fn refusal(&self) -> &'static [u8] {
-        b""
+    fn refusal(&self, _: &HttpDate) -> Vec<u8> {
+        Vec::new()
     }
 }
 

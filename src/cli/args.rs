@@ -1,6 +1,6 @@
 //! The words of the command line, as clap reads them and as `--help` explains them.
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -9,10 +9,12 @@ Examples:
   fanfare --dev                        on 127.0.0.1:8080, with test data and profiles
   fanfare check --config live.toml     print what would be in effect, or what is wrong with it
   FANFARE__TLV__LISTEN=0.0.0.0:9000 fanfare
+  fanfare audit                        does the board equal the journal?
+  fanfare backup gifts.db              a copy of the journal while it serves
 
 Flags win over the environment, the environment over the file, the file over the defaults.
 
-Exit status: 0 ended as asked, 1 failed while starting or running, 2 wrong command line or
+Exit status: 0 ended as asked, 1 failed while starting or running, or an audit failed, 2 wrong command line or
 configuration.";
 
 /// The backend for live events: gift boards, exact and fast, on nothing but itself.
@@ -32,6 +34,15 @@ pub(super) enum Command {
     Serve(ServeArgs),
     /// Check the configuration and print what is in effect as TOML, secrets hidden.
     Check(ServeArgs),
+    /// Recompute boards and fans from the journal and compare; exits with 1 when they differ. Asks
+    /// the server if one uses the folder.
+    Audit(DataArgs),
+    /// Take in gifts from a mongoexport JSON file, all or none. No server may use the folder.
+    Import(ImportArgs),
+    /// Write the journal as text, beside a running server too.
+    Export(ExportArgs),
+    /// Copy the gift journal to a new file, beside a running server too.
+    Backup(BackupArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -52,4 +63,63 @@ pub(super) struct ServeArgs {
     /// loopback address (127.0.0.1:8080 if none is given).
     #[arg(long)]
     pub(super) dev: bool,
+}
+
+/// Where the data are, for everything that is not the server.
+#[derive(Debug, ClapArgs)]
+pub(super) struct DataArgs {
+    /// Read this configuration file: TOML, YAML or JSON, by its extension.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The folder with the data (`data_dir`).
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ImportArgs {
+    /// One document a line, or a JSON array, with the fields audienceid, anchorid, worth, time.
+    pub(super) file: PathBuf,
+    /// Import into a journal that has gifts already, all of them older than the file's.
+    #[arg(long)]
+    pub(super) append: bool,
+    #[command(flatten)]
+    pub(super) at: DataArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ExportArgs {
+    /// What to export.
+    pub(super) what: Export,
+    /// How a line looks.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
+    pub(super) format: ExportFormat,
+    /// Write a new file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) at: DataArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct BackupArgs {
+    /// The copy; it must not exist.
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) at: DataArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Export {
+    /// Every gift and every revoke, oldest first.
+    Journal,
+}
+
+/// How a line of an export looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A JSON object a line.
+    Jsonl,
+    /// Comma-separated values below a head line (RFC 4180, but for LF line ends).
+    Csv,
 }

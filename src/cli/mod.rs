@@ -2,8 +2,10 @@
 
 mod args;
 
-use crate::config::{Config, Sources};
-use args::{Args, Command, ServeArgs};
+pub use args::ExportFormat;
+
+use crate::config::{Config, Flags, Sources};
+use args::{Args, BackupArgs, Command, DataArgs, ExportArgs, ImportArgs, ServeArgs};
 use clap::Parser;
 use std::error::Error;
 use std::io::{self, Write};
@@ -25,11 +27,38 @@ pub struct ServeOptions {
     pub dev: bool,
 }
 
-/// Runs the program to its end; `serve` is the server. Errors go to standard error, each line
-/// after `fanfare: `.
-pub fn run<S>(serve: S) -> ExitCode
+/// What an operator does with the data, beside the server or without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// Holds boards and fans against the journal.
+    Audit,
+    /// Takes in a mongoexport file.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Also into a journal that has gifts already.
+        append: bool,
+    },
+    /// Writes the journal as text.
+    Export {
+        /// How a line looks.
+        format: ExportFormat,
+        /// A new file instead of standard output.
+        output: Option<PathBuf>,
+    },
+    /// Copies the journal.
+    Backup {
+        /// The copy.
+        file: PathBuf,
+    },
+}
+
+/// Runs the program to its end; `serve` is the server, `work` does what is asked of the data.
+/// Errors go to standard error, each line after `fanfare: `.
+pub fn run<S, W>(serve: S, work: W) -> ExitCode
 where
-    S: FnOnce(Config, ServeOptions) -> Result<(), Box<dyn Error>>,
+    S: FnOnce(&Config, &ServeOptions) -> Result<(), Box<dyn Error>>,
+    W: FnOnce(&Config, &Tool) -> Result<(), Box<dyn Error>>,
 {
     let args = match Args::try_parse() {
         Ok(args) => args,
@@ -46,6 +75,16 @@ where
         Some(Command::Serve(serve)) => (serve, false),
         Some(Command::Check(serve)) => (serve, true),
         None => (args.serve, false),
+        Some(Command::Audit(at)) => return run_tool(at, &Tool::Audit, work),
+        Some(Command::Import(ImportArgs { file, append, at })) => {
+            return run_tool(at, &Tool::Import { file, append }, work);
+        }
+        Some(Command::Export(ExportArgs { what: _, format, output, at })) => {
+            return run_tool(at, &Tool::Export { format, output }, work);
+        }
+        Some(Command::Backup(BackupArgs { file, at })) => {
+            return run_tool(at, &Tool::Backup { file }, work);
+        }
     };
     let config = match Config::load(&sources(&args)) {
         Ok(config) => config,
@@ -54,18 +93,30 @@ where
     if only_check {
         return print(&config.to_toml());
     }
-    match serve(config, ServeOptions { cpu_profile: args.cpu_profile, dev: args.dev }) {
+    end(serve(&config, &ServeOptions { cpu_profile: args.cpu_profile, dev: args.dev }))
+}
+
+fn run_tool<W>(at: DataArgs, tool: &Tool, work: W) -> ExitCode
+where
+    W: FnOnce(&Config, &Tool) -> Result<(), Box<dyn Error>>,
+{
+    let flags = Flags { data: at.data, ..Flags::default() };
+    let environment = std::env::vars_os().collect();
+    match Config::load(&Sources { file: at.config, environment, flags }) {
+        Ok(config) => end(work(&config, tool)),
+        Err(errors) => fail(MISUSED, &errors.to_string()),
+    }
+}
+
+fn end(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &error.to_string()),
     }
 }
 
 fn sources(args: &ServeArgs) -> Sources {
-    let flags = crate::config::Flags {
-        listen: args.listen.clone(),
-        data: args.data.clone(),
-        dev: args.dev,
-    };
+    let flags = Flags { listen: args.listen.clone(), data: args.data.clone(), dev: args.dev };
     Sources { file: args.config.clone(), environment: std::env::vars_os().collect(), flags }
 }
 

@@ -6,7 +6,9 @@
 pub mod api;
 pub mod board;
 mod decode;
+pub mod ledger;
 pub mod local;
+pub mod mongo_export;
 mod order;
 pub mod period;
 pub mod stream;

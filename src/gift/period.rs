@@ -25,6 +25,12 @@ impl Calendar {
         Self { zone, recent: Default::default() }
     }
 
+    /// The same calendar with a memory of its own, for a thread that looks at other times.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self::new(self.zone.clone())
+    }
+
     /// The span of `period` that contains the second `at_s`; `None` for [`Period::All`], and for
     /// what lies before or beyond the calendar (the years -9999 and 9999).
     pub fn span(&self, period: Period, at_s: i64) -> Option<Span> {

@@ -4,6 +4,7 @@ use super::head::Connection;
 use super::reply_queue::Manner;
 use super::response::{Body, Response};
 use crate::session::{HttpDate, SendQueue};
+use std::io::IoSlice;
 
 /// Bodies up to this size are copied behind their head; larger ones are handed over.
 const COPIED_BYTES_MAX: usize = 4 * 1024;
@@ -58,6 +59,16 @@ pub(super) fn stream_head(date: &HttpDate, out: &mut SendQueue) {
     out.extend(b"\r\nConnection: close\r\n\r\n");
 }
 
+/// The whole answer to a connection that is refused before it has asked.
+pub fn refusal(why: &str, date: &HttpDate) -> Vec<u8> {
+    let manner = Manner { head_only: false, connection: Connection::Close };
+    let mut out = SendQueue::default();
+    response(Response::unavailable(why), manner, date, &mut out);
+    let mut slices = [IoSlice::new(&[]); 2];
+    let used = out.gather(&mut slices);
+    slices[..used].iter().flat_map(|slice| slice.iter().copied()).collect()
+}
+
 fn status_line(response: &Response, head: &mut Vec<u8>) {
     if response.status.code == 200 {
         head.extend_from_slice(b"HTTP/1.1 200 OK");
@@ -82,7 +93,6 @@ fn fields(response: &Response, head: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::IoSlice;
     use std::sync::Arc;
 
     #[test]

@@ -63,7 +63,10 @@ pub(super) fn parse<'h, 'a: 'h>(
 ) -> Result<Head<'h, 'a>, Refusal> {
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(bytes, slots) {
-        Ok(httparse::Status::Complete(size)) if size == bytes.len() => interpret(parsed, limits),
+        Ok(httparse::Status::Complete(size)) if size == bytes.len() => {
+            let words = (parsed.method, parsed.path, parsed.version);
+            interpret(words, parsed.headers, limits)
+        }
         Ok(_) => Err(bad("the head is malformed")),
         Err(error) => Err(refusal(error, bytes)),
     }
@@ -89,7 +92,8 @@ pub(super) fn parse_at_once<'h, 'a: 'h>(
         return None;
     }
     // Where a field begins, the line before it has ended: with CR LF, or httparse took a lone LF.
-    let headers: &[Header<'a>] = parsed.headers;
+    let words = (parsed.method, parsed.path, parsed.version);
+    let headers: &'h [Header<'a>] = parsed.headers;
     let begins = || headers.iter().map(|header| at(header.name));
     let fields_start = begins().next().unwrap_or(size - 2);
     if begins().any(|begin| input[begin - 2] != b'\r') {
@@ -101,21 +105,20 @@ pub(super) fn parse_at_once<'h, 'a: 'h>(
     if !fits {
         return None;
     }
-    interpret(parsed, limits).ok().map(|head| (head, size))
+    interpret(words, headers, limits).ok().map(|head| (head, size))
 }
 
-/// What the words of a well-formed head mean.
+/// What a well-formed head means; `words` are method, target and minor version.
 fn interpret<'h, 'a>(
-    parsed: httparse::Request<'h, 'a>,
+    words: (Option<&'a str>, Option<&'a str>, Option<u8>),
+    headers: &'h [Header<'a>],
     limits: &HttpLimits,
 ) -> Result<Head<'h, 'a>, Refusal> {
-    let (Some(token), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
-    else {
+    let (Some(token), Some(target), Some(minor)) = words else {
         return Err(bad("the request line is malformed"));
     };
     let method = Method::from_token(token)
         .ok_or(Refusal(Status::NOT_IMPLEMENTED, "the method is not known here"))?;
-    let headers: &'h [Header<'a>] = parsed.headers;
     let fields = Fields::read(headers)?;
     fields.check_host(minor)?;
     let (path, query) = split_target(method, target)?;

@@ -11,12 +11,17 @@ use std::fmt;
 /// beyond.
 const PAIRWISE_FIELDS_MAX: usize = 16;
 
+/// Characters of a doubled key that the refusal repeats.
+const NAMED_CHARS_MAX: usize = 64;
+
 /// Parses a whole body.
 pub(super) fn parse(bytes: &[u8]) -> Result<Object<'_>, FieldError> {
     let doubled = Cell::new(None);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Seed { doubled: &doubled }.deserialize(&mut deserializer);
     if let Some(key) = doubled.take() {
+        // Enough to find it; the client knows the rest.
+        let key: String = key.chars().take(NAMED_CHARS_MAX).collect();
         return Err(FieldError::new(key, "a key only once in its object"));
     }
     match value.and_then(|value| deserializer.end().map(|()| value)) {
@@ -84,7 +89,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value<'de>, A::Error> {
-        let mut fields = Vec::with_capacity(4);
+        let mut fields = Vec::new();
         while let Some(key) = access.next_key_seed(KeySeed)? {
             fields.push((key, access.next_value_seed(self)?));
         }

@@ -24,9 +24,10 @@ mod route_stats;
 mod router;
 mod session;
 
+pub use encode::refusal;
 pub use field_error::FieldError;
 pub use json::{Names, Object, Value, parse_id};
-pub use options::{HttpLimits, HttpOptions};
+pub use options::{BodyRoom, HttpLimits, HttpOptions};
 pub use query::Query;
 pub use request::{Headers, Method, Request};
 pub use request_key::request_key;

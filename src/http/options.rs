@@ -1,6 +1,8 @@
 //! The limits and timeouts of an HTTP listener; the defaults are those of the contract.
 
-use crate::limits;
+use crate::limits::{self, BODIES_BYTES_MAX};
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// How much one request may bring.
@@ -40,6 +42,8 @@ pub struct HttpOptions {
     pub body_timeout: Duration,
     /// A silent event stream gets a comment this often, so that proxies keep it open.
     pub stream_keep_alive: Duration,
+    /// Memory for all bodies that are on their way; clones share it.
+    pub room: BodyRoom,
 }
 
 impl Default for HttpOptions {
@@ -50,6 +54,30 @@ impl Default for HttpOptions {
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             stream_keep_alive: Duration::from_secs(15),
+            room: BodyRoom::default(),
         }
+    }
+}
+
+/// Bytes of bodies that are on their way, of all sessions on a loop that share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BodyRoom(Rc<Cell<usize>>);
+
+impl BodyRoom {
+    /// Takes `bytes` more; false when that is more than there may be. One body alone always fits,
+    /// however long the config lets it be.
+    pub(super) fn take(&self, bytes: usize, body_bytes_max: usize) -> bool {
+        let taken = self.0.get().saturating_add(bytes);
+        let fits = taken <= BODIES_BYTES_MAX.max(body_bytes_max);
+        if fits {
+            self.0.set(taken);
+        }
+        fits
+    }
+
+    /// Gives back what was taken.
+    pub(super) fn give_back(&self, bytes: usize) {
+        let left = self.0.get().checked_sub(bytes);
+        self.0.set(left.expect("only what was taken is given back"));
     }
 }

@@ -212,7 +212,7 @@ impl HttpSession {
                 if asks_first {
                     turn.out.extend(encode::CONTINUE);
                 }
-                let incoming = Incoming::new(bytes, framing, &self.options.limits);
+                let incoming = Incoming::new(bytes, framing, &self.options);
                 self.incoming = Some(Box::new(incoming));
                 Step::Took(size)
             }
@@ -327,7 +327,11 @@ impl HttpSession {
         self.incoming = None;
         self.recv = Vec::new();
         let manner = Manner { head_only, connection: Connection::Close };
-        let decision = Decision::Now(Response::error(status, why));
+        let response = match status {
+            Status::UNAVAILABLE => Response::unavailable(why),
+            _ => Response::error(status, why),
+        };
+        let decision = Decision::Now(response);
         self.replies.issue();
         if self.replies.is_empty() {
             self.encode(decision, manner, (Place::default(), Duration::ZERO), false, turn);
@@ -353,7 +357,9 @@ impl HttpSession {
 
     /// Ends what has nothing more to do and sets the deadline.
     fn settle(&mut self, turn: &mut Turn<'_>) {
-        let partial = self.incoming.is_some() || !self.recv.is_empty();
+        // Half a blank line is no request yet, and starts no deadline: each of its halves would
+        // start it anew.
+        let partial = self.incoming.is_some() || !matches!(self.recv[..], [] | [b'\r']);
         let nothing_owed = self.replies.is_empty() && !self.held;
         let over = self.eof || (self.draining && (!partial || self.stream.is_some()));
         if over && nothing_owed && self.phase == Phase::Open {
@@ -386,7 +392,8 @@ impl HttpSession {
 
     /// Ten thousand idle connections must cost next to nothing.
     fn check(&self) {
-        let owns_no_heap = self.recv.capacity() == 0
+        // Half a blank line aside.
+        let owns_no_heap = (self.recv.capacity() == 0 || self.recv == b"\r")
             && self.incoming.is_none()
             && self.stream.is_none()
             && self.replies.owns_no_heap();

@@ -57,12 +57,12 @@ impl Acceptor {
         self.pending
     }
 
-    /// The next connection; those for which there is no descriptor get `refusal`.
+    /// The next connection; those for which there is no descriptor get a `refusal`.
     pub(super) fn next(
         &mut self,
         now: Instant,
-        refusal: &[u8],
         stats: &LoopStats,
+        refusal: impl Fn() -> Vec<u8>,
     ) -> Option<(TcpStream, SocketAddr)> {
         if !self.pending {
             return None;
@@ -87,7 +87,7 @@ impl Acceptor {
                     | ErrorKind::NetworkDown,
                     _,
                 ) => (),
-                (_, Some(EMFILE | ENFILE)) if self.shed(refusal) => stats.refused.add(1),
+                (_, Some(EMFILE | ENFILE)) if self.shed(&refusal()) => stats.refused.add(1),
                 _ => {
                     self.back_off(now, &error);
                     return None;

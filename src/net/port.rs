@@ -12,7 +12,7 @@ use crate::exec::{Delivery, Mailbox, Notifier, Outbox};
 use crate::limits::{
     ACCEPTS_PER_TURN_MAX, EXPIRIES_PER_TURN_MAX, LISTEN_BACKLOG, PUSHES_PER_TURN_MAX,
 };
-use crate::session::{ConnId, Session, Turn};
+use crate::session::{ConnId, HttpDate, Session, Turn};
 use mio::net::TcpStream;
 use mio::{Interest, Registry};
 use std::io;
@@ -36,7 +36,7 @@ pub trait Protocol {
     ) -> Self::Session;
 
     /// What a connection over the limit gets before it is closed.
-    fn refusal(&self) -> &'static [u8];
+    fn refusal(&self, date: &HttpDate) -> Vec<u8>;
 }
 
 /// How a port runs.
@@ -150,14 +150,14 @@ impl<P: Protocol> Port<P> {
             return;
         };
         for _ in 0..accepts_max {
-            let refusal = self.protocol.refusal();
-            let next = acceptor.next(lent.now, refusal, &lent.stats);
+            let next = acceptor.next(lent.now, &lent.stats, || self.protocol.refusal(&lent.date));
             let Some((stream, peer)) = next else { break };
             if self.limit.take() {
                 self.open(stream, peer, lent);
             } else {
                 lent.stats.refused.add(1);
-                self.refusals.refuse(stream, refusal, lent.now);
+                let refusal = self.protocol.refusal(&lent.date);
+                self.refusals.refuse(stream, &refusal, lent.now);
             }
         }
         self.acceptor = Some(acceptor);

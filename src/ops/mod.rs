@@ -1,5 +1,7 @@
-//! The operator's listener: is the process alive, can it do its work, and what does it do.
+//! The operator's listener: is the process alive, can it do its work, what does it do, and do its
+//! figures add up.
 
+pub mod audit;
 mod desk;
 mod gate;
 mod metrics;

@@ -1,5 +1,6 @@
 //! What every worker asks of storage: apply a batch of commands, get one outcome for each.
 
+mod check;
 mod clock;
 mod folder;
 mod health;
@@ -8,6 +9,7 @@ mod remembered;
 mod request_key;
 pub mod sqlite;
 
+pub use check::{Audit, BadId, Check};
 pub use clock::{Clock, SystemClock};
 pub use folder::DataFolder;
 pub use health::Health;

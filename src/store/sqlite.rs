@@ -21,6 +21,9 @@ pub struct Format {
     pub application_id: i32,
     /// Script `n` brings a file from `user_version` n to n + 1. Never edited, only added to.
     pub migrations: &'static [&'static str],
+    /// Questions to the newest format that an undamaged file answers with 1, for what the quick
+    /// check leaves out: whether an index tells the same as its table.
+    pub checks: &'static [&'static str],
 }
 
 impl Format {
@@ -81,16 +84,23 @@ pub fn open_writer(path: &Path, format: &Format) -> Result<Connection, OpenError
     }
     let open = || {
         let mut connection = connect(path)?;
+        // Closed before it is done, it must not move the log: a file that is refused stays as it is.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // A file that was copied with the shell may have lost this.
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         // We move the log into the file ourselves, where an error is seen; SQLite would hide it.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         migrate(&mut connection, format)?;
         Ok(connection)
     };
-    let connection = open().map_err(|error| refused(path, error))?;
-    if connection.is_readonly("main").map_err(|error| refused(path, error))? {
+    let refuse = |error| refused(path, error);
+    let connection = open().map_err(refuse)?;
+    if connection.is_readonly("main").map_err(refuse)? {
         return Err(OpenError::ReadOnly { path: path.to_path_buf() });
     }
+    let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
+    kept.map_err(refuse)?;
     Ok(connection)
 }
 
@@ -104,6 +114,19 @@ pub fn open_reader(path: &Path) -> Result<Connection, OpenError> {
         Ok(connection)
     };
     open().map_err(|error| refused(path, error))
+}
+
+/// Opens a record that nobody serves for reading only, after a look at its header and content.
+pub fn open_record(path: &Path, format: &Format) -> Result<Connection, OpenError> {
+    check_header(path, format)?;
+    check_content(path, format)?;
+    open_reader(path)
+}
+
+/// Opens a record for reading only, beside whoever serves it: a look at its header must do.
+pub fn open_beside(path: &Path, format: &Format) -> Result<Connection, OpenError> {
+    check_header(path, format)?;
+    open_reader(path)
 }
 
 pub(crate) fn refused(path: &Path, source: rusqlite::Error) -> OpenError {
@@ -144,6 +167,11 @@ fn check_header(path: &Path, format: &Format) -> Result<(), OpenError> {
     if head.len() < 100 {
         return Err(damaged(path, "it ends within its header"));
     }
+    // How it is read and written: 1 without a log, 2 with one. With any other number SQLite would
+    // call the file read-only.
+    if head[18] != head[19] || !matches!(head[18], 1 | 2) {
+        return Err(damaged(path, "its header names no known way to read it"));
+    }
     let word = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     check_format(path, format, word(68), word(60))
 }
@@ -172,9 +200,18 @@ fn check_content(path: &Path, format: &Format) -> Result<(), OpenError> {
     }
     let verdict = reader.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     match verdict.map_err(|error| refused(path, error))?.as_str() {
-        "ok" => Ok(()),
-        detail => Err(damaged(path, detail)),
+        "ok" => {}
+        detail => return Err(damaged(path, detail)),
     }
+    // An older file answers after its migration, at the next start.
+    let checks = if version == format.version() { format.checks } else { &[] };
+    for check in checks {
+        let holds = reader.query_row(check, [], |row| row.get::<_, bool>(0));
+        if !holds.map_err(|error| refused(path, error))? {
+            return Err(damaged(path, "an index does not tell what its table tells"));
+        }
+    }
+    Ok(())
 }
 
 fn damaged(path: &Path, detail: &str) -> OpenError {
@@ -243,15 +280,17 @@ mod tests {
     use super::*;
 
     const FIRST: Format =
-        Format { application_id: 77, migrations: &["CREATE TABLE one (a INTEGER)"] };
+        Format { application_id: 77, migrations: &["CREATE TABLE one (a INTEGER)"], checks: &[] };
     const SECOND: Format = Format {
         application_id: 77,
         migrations: &[FIRST.migrations[0], "CREATE TABLE two (b INTEGER); DROP TABLE one"],
+        ..FIRST
     };
 
     const WRONG: Format = Format {
         application_id: 77,
         migrations: &[FIRST.migrations[0], "DROP TABLE one; DROP TABLE nowhere"],
+        ..FIRST
     };
 
     fn tables(connection: &Connection) -> String {

@@ -92,13 +92,12 @@ fn send_until_full(
                     for count in 0.. {
                         let (key, anchor) =
                             (format!("{round}-{name}-{count}"), count % ANCHORS + 1);
-                        match send(&mut client, &key, anchor) {
-                            Some(id) => acknowledged.push(id),
-                            None => {
-                                refused.lock().expect("no panic within").push((key, anchor));
-                                refusals += 1;
-                            }
+                        if let Some(id) = send(&mut client, &key, anchor) {
+                            acknowledged.push(id);
+                            continue;
                         }
+                        refused.lock().expect("no panic within").push((key, anchor));
+                        refusals += 1;
                         if refusals == 3 {
                             break;
                         }
@@ -210,6 +209,23 @@ fn truncate(path: &Path, bytes: u64) {
     fs::File::options().write(true).open(path).and_then(|file| file.set_len(bytes)).expect("cut");
 }
 
+/// Changes one entry of an index: the pages stay well-formed, but the journal's own table and its
+/// index by anchor no longer tell the same.
+fn damage_index(path: &Path) {
+    const PAGE: usize = 4096;
+    const INDEX_LEAF: u8 = 0x0a;
+    let mut content = fs::read(path).expect("readable");
+    let pages = content.chunks(PAGE);
+    let is_used_leaf = |page: &[u8]| page[0] == INDEX_LEAF && page[3..5] != [0, 0];
+    let start = pages.clone().position(is_used_leaf).expect("an index has leaves") * PAGE;
+    // The pointer to the first cell, which begins with the size of what follows.
+    let pointer = u16::from_be_bytes([content[start + 8], content[start + 9]]);
+    let cell = start + usize::from(pointer);
+    let last = cell + usize::from(content[cell]);
+    content[last] ^= 1;
+    fs::write(path, content).expect("writable");
+}
+
 fn newer(path: &Path) {
     let journal = Connection::open(path).expect("a database");
     let version: i32 = journal.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("one");
@@ -227,7 +243,9 @@ fn a_journal_that_makes_no_sense_is_refused_and_left_as_it_is() {
     check_refusal(whole, |path| truncate(path, size / 2 + 100), "damaged");
     check_refusal(whole, |path| truncate(path, 50), "damaged");
     check_refusal(whole, |path| overwrite(path, 0, 4), "is not a file that this program made");
-    check_refusal(whole, |path| overwrite(path, 18, 30), "");
+    check_refusal(whole, |path| overwrite(path, 18, 1), "damaged");
+    check_refusal(whole, |path| overwrite(path, 18, 30), "damaged");
+    check_refusal(whole, damage_index, "damaged");
     check_refusal(whole, |path| overwrite(path, middle - middle % 4096, 2048), "damaged");
     check_refusal(whole, |path| overwrite(path, 4096, 8), "damaged");
     check_refusal(whole, newer, "start the newer version");

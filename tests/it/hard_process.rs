@@ -38,12 +38,12 @@ fn the_second_signal_tells_its_number_in_the_exit_code() {
 fn with_64_descriptors_it_serves_some_refuses_the_rest_and_recovers() {
     let limited = ["-c", "ulimit -n 64; exec \"$0\" \"$@\""];
     let server = Start::fresh().set("loops", "1").under("sh", &limited).run();
-    let mut served: Vec<Client> = Vec::new();
+    let mut inside: Vec<Client> = Vec::new();
     let mut refused = 0;
     for _ in 0..150 {
         let mut client = server.client();
         match client.try_request("GET", "/health", &[], "") {
-            Ok(reply) if reply.status == 200 => served.push(client),
+            Ok(reply) if reply.status == 200 => inside.push(client),
             Ok(reply) => {
                 assert_eq!(reply.status, 503);
                 assert!(reply.header("Retry-After").is_some() && reply.header("Date").is_some());
@@ -56,12 +56,12 @@ fn with_64_descriptors_it_serves_some_refuses_the_rest_and_recovers() {
             }
         }
     }
-    assert!((10..64).contains(&served.len()), "{} served", served.len());
+    assert!((10..64).contains(&inside.len()), "{} served", inside.len());
     assert!(refused > 0);
-    for client in &mut served {
+    for client in &mut inside {
         assert_eq!(client.get("/health").status, 200);
     }
-    drop(served);
+    drop(inside);
     // Its closing takes a moment; then there are descriptors again.
     while !server.client().try_request("GET", "/health", &[], "").is_ok_and(|r| r.status == 200) {}
 }

@@ -1,9 +1,11 @@
 //! All integration tests, as one binary: it links once and runs in parallel. A module is a subject.
 
+mod audit;
 mod cli;
 mod client;
 mod config;
 mod crashes;
+mod data_tools;
 mod disk_faults;
 mod fuzz_corpus;
 mod fuzz_targets;

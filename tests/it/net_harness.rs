@@ -5,7 +5,7 @@ use fanfare::limits::SEND_BYTES_HIGH;
 use fanfare::net::{
     ConnectionLimit, Control, EventLoop, LoopOptions, LoopStats, PortOptions, Protocol, bind,
 };
-use fanfare::session::{ConnId, Event, Phase, SendQueue, Session, Topic, Turn};
+use fanfare::session::{ConnId, Event, HttpDate, Phase, SendQueue, Session, Topic, Turn};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -70,8 +70,8 @@ impl Protocol for Lines {
         }
     }
 
-    fn refusal(&self) -> &'static [u8] {
-        REFUSAL
+    fn refusal(&self, _: &HttpDate) -> Vec<u8> {
+        REFUSAL.to_vec()
     }
 }
 

@@ -39,7 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("src/log.rs", &["config", "limits"]),
     ("src/profile.rs", &["limits"]),
     ("src/signal.rs", &["net"]),
-    ("src/ops", &["http", "net", "exec", "session", "limits", "meter"]),
+    ("src/ops", &["http", "net", "exec", "store", "session", "limits", "meter"]),
     ("src/cli", &["config", "limits"]),
 ];
 

@@ -49,6 +49,13 @@ CREATE TABLE fan (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX fan_by_total ON fan (anchor_id, total DESC, reached_us, audience_id) WHERE total > 0;
 "],
+    checks: &["
+SELECT t.fans = i.fans AND t.ids IS i.ids AND t.totals IS i.totals FROM
+    (SELECT count(*) AS fans, sum(audience_id % 1000003) AS ids, sum(total % 1000003) AS totals
+     FROM fan NOT INDEXED WHERE total > 0) AS t,
+    (SELECT count(*) AS fans, sum(audience_id % 1000003) AS ids, sum(total % 1000003) AS totals
+     FROM fan INDEXED BY fan_by_total WHERE total > 0) AS i
+"],
 };
 
 const fn number(period: Period) -> i64 {

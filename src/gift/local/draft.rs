@@ -148,6 +148,7 @@ impl Draft {
             revokes: revoked.as_ref().map(|&(id, ..)| id),
         };
         self.changes.push(Change {
+            id: entry.id,
             audience_id: entry.audience_id,
             anchor_id: entry.anchor_id,
             delta: entry.worth,

@@ -1,8 +1,10 @@
 //! The journal in SQL: the only record of gifts, in a file that the `sqlite3` shell reads.
 
 use crate::gift::Entry;
+use crate::gift::ledger::Row as LedgerRow;
 use crate::store::sqlite::Format;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use std::borrow::Borrow;
 
 /// The file's name in the data folder.
 pub(super) const FILE: &str = "gift.db";
@@ -24,23 +26,36 @@ CREATE TABLE gift (
     revokes     INTEGER,             -- the id of the gift that this entry takes back
     reason      TEXT                 -- why it was taken back
 ) STRICT;
-CREATE INDEX gift_by_anchor ON gift (anchor_id, id);
+-- An entry of an index ends with the id: an anchor's entries are in their order.
+CREATE INDEX gift_by_anchor ON gift (anchor_id);
 -- Holds revokes only, so that a gift pays nothing for it.
 CREATE UNIQUE INDEX gift_by_revoked ON gift (revokes) WHERE revokes IS NOT NULL;
+"],
+    // Remainders, so that no sum overflows; a second for six million entries.
+    checks: &["
+SELECT t.entries = i.entries AND t.ids IS i.ids AND t.anchors IS i.anchors FROM
+    (SELECT count(*) AS entries, sum(id % 1000003) AS ids, sum(anchor_id % 1000003) AS anchors
+     FROM gift NOT INDEXED) AS t,
+    (SELECT count(*) AS entries, sum(id % 1000003) AS ids, sum(anchor_id % 1000003) AS anchors
+     FROM gift INDEXED BY gift_by_anchor) AS i
 "],
 };
 
 /// An entry with what only the journal needs to know.
-#[derive(Clone, Debug)]
-pub(super) struct Line {
-    pub(super) entry: Entry,
-    pub(super) request_id: Option<String>,
-    pub(super) reason: Option<String>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The entry.
+    pub entry: Entry,
+    /// The key of the request, if it had one.
+    pub request_id: Option<String>,
+    /// Why a gift was taken back.
+    pub reason: Option<String>,
 }
 
 /// What an entry does to sums: the entry's own time, and that of the gift whose spans it changes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change {
+    pub(super) id: i64,
     pub(super) audience_id: i64,
     pub(super) anchor_id: i64,
     pub(super) delta: i64,
@@ -88,7 +103,7 @@ pub(super) fn last(journal: &Connection) -> rusqlite::Result<(i64, i64)> {
 /// Writes all lines or none. `inserted` is called after each.
 pub(super) fn append(
     journal: &mut Connection,
-    lines: &[Line],
+    lines: impl IntoIterator<Item: Borrow<Line>>,
     mut inserted: impl FnMut(),
 ) -> rusqlite::Result<()> {
     // Dropped without a commit, or with one that failed, it rolls back.
@@ -96,7 +111,8 @@ pub(super) fn append(
     {
         let sql = format!("INSERT INTO gift ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
         let mut insert = batch.prepare_cached(&sql)?;
-        for Line { entry, request_id, reason } in lines {
+        for line in lines {
+            let Line { entry, request_id, reason } = line.borrow();
             insert.execute(params![
                 entry.id,
                 entry.audience_id,
@@ -111,6 +127,24 @@ pub(super) fn append(
         }
     }
     batch.commit()
+}
+
+/// At most `num` lines in (`after`, `until`], oldest first.
+pub(super) fn lines(
+    journal: &Connection,
+    after: i64,
+    until: i64,
+    num: i64,
+) -> rusqlite::Result<Vec<Line>> {
+    let sql = format!("SELECT {COLUMNS} FROM gift WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3");
+    journal.prepare_cached(&sql)?.query_map([after, until, num], line)?.collect()
+}
+
+/// What every anchor has.
+pub(super) fn totals<T: FromIterator<(i64, i64)>>(journal: &Connection) -> rusqlite::Result<T> {
+    let mut select =
+        journal.prepare("SELECT anchor_id, sum(worth) FROM gift GROUP BY anchor_id")?;
+    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// An anchor's entries, newest first, with ids below `before`.
@@ -149,7 +183,7 @@ pub(super) fn changes<E: From<rusqlite::Error>>(
     until: i64,
     mut each: impl FnMut(Change) -> Result<(), E>,
 ) -> Result<(), E> {
-    let sql = "SELECT g.audience_id, g.anchor_id, g.worth, g.time_us,
+    let sql = "SELECT g.id, g.audience_id, g.anchor_id, g.worth, g.time_us,
                       CASE WHEN g.revokes IS NULL THEN g.time_us
                       ELSE (SELECT o.time_us FROM gift o WHERE o.id = g.revokes) END
                FROM gift g WHERE g.id > ?1 AND g.id <= ?2 ORDER BY g.id";
@@ -157,14 +191,62 @@ pub(super) fn changes<E: From<rusqlite::Error>>(
     let mut rows = select.query([after, until])?;
     while let Some(row) = rows.next()? {
         each(Change {
-            audience_id: row.get(0)?,
-            anchor_id: row.get(1)?,
-            delta: row.get(2)?,
-            time_us: row.get(3)?,
-            gift_time_us: row.get(4)?,
+            id: row.get(0)?,
+            audience_id: row.get(1)?,
+            anchor_id: row.get(2)?,
+            delta: row.get(3)?,
+            time_us: row.get(4)?,
+            gift_time_us: row.get(5)?,
         })?;
     }
     Ok(())
+}
+
+/// Hands every line in (`after`, `until`], with the gift that it takes back, to `each`, in order.
+pub(super) fn rows(
+    journal: &Connection,
+    after: i64,
+    until: i64,
+    mut each: impl FnMut(LedgerRow),
+) -> rusqlite::Result<()> {
+    let sql = "SELECT g.id, g.audience_id, g.anchor_id, g.worth, g.time_us, g.revokes,
+                      o.id, o.audience_id, o.anchor_id, o.worth, o.time_us, o.revokes
+               FROM gift g LEFT JOIN gift o ON o.id = g.revokes
+               WHERE g.id > ?1 AND g.id <= ?2 ORDER BY g.id";
+    let mut select = journal.prepare_cached(sql)?;
+    let mut rows = select.query([after, until])?;
+    while let Some(row) = rows.next()? {
+        let target = match row.get::<_, Option<i64>>(6)? {
+            Some(id) => Some(Entry {
+                id,
+                audience_id: row.get(7)?,
+                anchor_id: row.get(8)?,
+                worth: row.get(9)?,
+                time_us: row.get(10)?,
+                revokes: row.get(11)?,
+            }),
+            None => None,
+        };
+        each(LedgerRow { entry: entry(row)?, target });
+    }
+    Ok(())
+}
+
+/// An anchor's next `num` entries in (`after`, `until`]: id, audience, worth, time.
+pub(super) fn gifts_to(
+    journal: &Connection,
+    anchor_id: i64,
+    after: i64,
+    until: i64,
+    num: i64,
+) -> rusqlite::Result<Vec<(i64, i64, i64, i64)>> {
+    let sql = "SELECT id, audience_id, worth, time_us FROM gift
+               WHERE anchor_id = ?1 AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4";
+    let mut select = journal.prepare_cached(sql)?;
+    let gifts = select.query_map([anchor_id, after, until, num], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
+    gifts.collect()
 }
 
 /// Hands every request key since `since_us` to `each`: key, id, time, whether it is of a revoke.

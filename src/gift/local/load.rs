@@ -31,5 +31,5 @@ fn from_files(shared: &Shared, journal: &Connection) -> Result<Boards, Fault> {
         sums.add(&shared.rules, &change, now_us)
     })?;
     tracing::info!(position, entries = last_id - position, "gift boards: checkpoint and tail");
-    sums.into_boards()
+    sums.into_boards(last_id)
 }

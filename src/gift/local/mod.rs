@@ -2,19 +2,27 @@
 //!
 //! One thread writes (`bookkeeper`: decide on a `draft`, commit, show, answer), a few look up
 //! what memory does not hold (`reader`), one folds the journal into a checkpoint (`checkpointer`),
-//! and the loops read the boards (`state`) behind one lock. The journal is the only record.
+//! one audits when asked (`audit`), and the loops read the boards (`state`) behind one lock. The journal is the only record.
 
+mod audit;
 mod bookkeeper;
 mod checkpoint;
 mod checkpointer;
 mod draft;
+mod fan_audit;
 mod journal;
 mod load;
+mod proofreader;
 mod reader;
 mod shared;
 mod state;
 mod sums;
+mod transfer;
 
+pub use self::journal::Line;
+pub use self::transfer::{JournalFile, TransferError, import};
+
+use self::audit::Auditor;
 use self::bookkeeper::Bookkeeper;
 use self::checkpointer::Checkpointer;
 use self::reader::Reader;
@@ -25,7 +33,7 @@ use super::{Found, Read, Write, Written};
 use crate::exec::{self, Answer, BatchWorker, Executor, Job, Notifier, Queue};
 use crate::limits::{BATCH_JOBS_MAX, GIFT_CHECKPOINT_ENTRIES, QUEUE_JOBS_MAX, READ_BATCH_JOBS_MAX};
 use crate::meter::Tally;
-use crate::store::{Clock, DataFolder, Health, OpenError, StoreError, SystemClock};
+use crate::store::{Audit, Check, Clock, DataFolder, Health, OpenError, StoreError, SystemClock};
 use crossbeam_channel::bounded;
 use jiff::tz::TimeZone;
 use std::sync::Arc;
@@ -150,9 +158,7 @@ impl LocalGifts {
         folder: &Arc<DataFolder>,
         options: &LocalOptions,
     ) -> Result<(Arc<Self>, LocalThreads), OpenError> {
-        let rules = Rules { calendar: Calendar::new(options.zone.clone()), keep: options.keep };
-        let zone = zone_name(&options.zone);
-        let shared = Arc::new(Shared::new(folder, rules, zone, options));
+        let shared = Arc::new(shared_of(folder, options));
         let keep_us = i64::try_from(options.idempotency_keep.as_micros()).unwrap_or(i64::MAX);
         let every = options.checkpoint_every;
         let (bell, rung) = bounded(1);
@@ -186,6 +192,11 @@ impl LocalGifts {
     /// Whether the store still takes writes.
     pub fn health(&self) -> &Health {
         &self.shared.health
+    }
+
+    /// Recomputes boards and fans from the journal, on a thread of its own.
+    pub fn auditor(&self) -> Result<Box<dyn Audit>, OpenError> {
+        Ok(Box::new(Auditor::open(&self.shared)?))
     }
 
     /// What the store holds and does now; for metrics.
@@ -246,6 +257,20 @@ impl super::Store for LocalGifts {
     fn version(&self) -> u64 {
         self.shared.version()
     }
+}
+
+/// Audits a folder that nobody serves: reads the journal anew, and holds checkpoint and tail
+/// against it. Changes nothing.
+pub fn audit_files(
+    folder: &Arc<DataFolder>,
+    options: &LocalOptions,
+) -> Result<Vec<Check>, OpenError> {
+    audit::of_files(folder, options)
+}
+
+fn shared_of(folder: &Arc<DataFolder>, options: &LocalOptions) -> Shared {
+    let rules = Rules { calendar: Calendar::new(options.zone.clone()), keep: options.keep };
+    Shared::new(folder, rules, zone_name(&options.zone), options)
 }
 
 fn unavailable(error: &OpenError) -> StoreError {

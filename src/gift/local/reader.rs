@@ -65,18 +65,46 @@ impl Reader {
         // One transaction: position and sums must be of the same checkpoint. The journal may be
         // newer, since it only grows.
         let folded = self.checkpoint.unchecked_transaction()?;
-        let position = checkpoint::position(&folded)?;
+        self.fans_in(&folded, anchor_id, num)
+    }
+
+    /// The fans as they are answered, with the newest journal entry that the answer knows.
+    pub(super) fn fans_as_of(
+        &self,
+        anchor_id: i64,
+        num: usize,
+    ) -> rusqlite::Result<(Vec<Place>, i64)> {
+        let folded = self.checkpoint.unchecked_transaction()?;
+        // Looked at first, so that its snapshot is not newer than the journal's.
+        checkpoint::position(&folded)?;
+        let whole = self.journal.unchecked_transaction()?;
+        let (until, _) = journal::last(&whole)?;
+        let fans = if self.shared.checkpoint_lost.load(Ordering::Acquire) {
+            places(journal::fans_since(&self.journal, anchor_id, 0)?, num)
+        } else {
+            self.fans_in(&folded, anchor_id, num)?
+        };
+        Ok((fans, until))
+    }
+
+    fn fans_in(
+        &self,
+        folded: &Connection,
+        anchor_id: i64,
+        num: usize,
+    ) -> rusqlite::Result<Vec<Place>> {
+        let position = checkpoint::position(folded)?;
         let tail = journal::fans_since(&self.journal, anchor_id, position)?;
         let mut sums: HashMap<i64, (i64, i64)> = HashMap::new();
         // Each changed fan can push at most one of the others into the answer.
         let candidates = num.saturating_add(tail.len());
-        for (audience_id, worth, time_us) in checkpoint::fans(&folded, anchor_id, candidates)? {
+        for (audience_id, worth, time_us) in checkpoint::fans(folded, anchor_id, candidates)? {
             sums.insert(audience_id, (worth, time_us));
         }
         for (audience_id, delta, time_us) in tail {
             let before = match sums.get(&audience_id) {
                 Some(&sum) => Some(sum),
-                None => checkpoint::fan(&folded, anchor_id, audience_id)?,
+                None => checkpoint::fan(folded, anchor_id, audience_id)?,
             };
             let (worth, _) = before.unwrap_or((0, time_us));
             sums.insert(audience_id, (worth + delta, time_us));

@@ -24,6 +24,12 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// The same rules with a memory of their own: who reads old entries must not push the current
+    /// spans out of the memory that the loops use.
+    pub(super) fn apart(&self) -> Self {
+        Self { calendar: self.calendar.apart(), keep: self.keep }
+    }
+
     /// The spans of a gift's time whose boards are kept.
     pub(super) fn kept(
         &self,
@@ -64,6 +70,8 @@ pub(super) struct Boards {
     pub(super) all: Dated,
     /// By kind and first second.
     pub(super) spans: HashMap<(Period, i64), Dated>,
+    /// The newest entry contained, and so where an audit must stand to compare.
+    pub(super) position: i64,
     /// Time of the newest entry: the record's clock never falls behind it.
     pub(super) last_time_us: i64,
 }
@@ -75,6 +83,7 @@ impl Boards {
         for (period, span) in rules.kept(change.gift_time_us, change.time_us) {
             self.spans.entry((period, span.from_s)).or_default().add(change);
         }
+        self.position = self.position.max(change.id);
         self.last_time_us = self.last_time_us.max(change.time_us);
     }
 
@@ -84,6 +93,15 @@ impl Boards {
         let expired =
             self.spans.extract_if(|&(period, from_s), _| !rules.knows(period, from_s, now_us));
         expired.map(|(_, dated)| dated).collect()
+    }
+
+    /// The board of a kind that begins at `from_s`; `None` while it is empty.
+    pub(super) fn board(&self, period: Period, from_s: i64) -> Option<&Board> {
+        let dated = match period {
+            Period::All => Some(&self.all),
+            _ => self.spans.get(&(period, from_s)),
+        };
+        dated.map(|dated| &dated.board)
     }
 
     /// The board of a kind that is current at `now_us`; `None` while it is empty.

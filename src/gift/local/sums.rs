@@ -79,12 +79,13 @@ impl Sums {
         rows
     }
 
-    /// The boards that these sums make.
-    pub(super) fn into_boards(self) -> Result<Boards, Fault> {
+    /// The boards that these sums make, as of the entry `position`.
+    pub(super) fn into_boards(self, position: i64) -> Result<Boards, Fault> {
         let spans = self.spans.into_iter().map(|(key, board)| Ok((key, dated(board)?)));
         Ok(Boards {
             all: dated(self.all)?,
             spans: spans.collect::<Result<_, Fault>>()?,
+            position,
             last_time_us: self.last_time_us,
         })
     }

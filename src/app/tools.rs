@@ -1,0 +1,65 @@
+//! What an operator does with the data: audit, import, export, backup.
+
+mod audit;
+mod export;
+mod operator_client;
+mod progress;
+
+use crate::cli::Tool;
+use crate::config::Config;
+use crate::gift::local::{self, JournalFile};
+use crate::gift::mongo_export;
+use crate::store::{Clock, DataFolder, SystemClock};
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::Path;
+
+/// Does what is asked of the data that the configuration names.
+pub fn run(config: &Config, tool: &Tool) -> Result<(), Box<dyn Error>> {
+    match tool {
+        Tool::Audit => audit::run(config),
+        Tool::Import { file, append } => import(Path::new(&config.data_dir), file, *append),
+        Tool::Export { format, output } => {
+            export::run(Path::new(&config.data_dir), *format, output.as_deref())
+        }
+        Tool::Backup { file } => back_up(Path::new(&config.data_dir), file),
+    }
+}
+
+fn import(data: &Path, file: &Path, append: bool) -> Result<(), Box<dyn Error>> {
+    let named = |error: &dyn Error| format!("{}: {error}", file.display());
+    let input = File::open(file).map_err(|error| named(&error))?;
+    // Nobody should wait for a long file to be read, and then hear that a server is running.
+    let folder = DataFolder::open(data)?;
+    let bar = progress::bytes("reading", input.metadata().map_or(0, |metadata| metadata.len()));
+    let input = BufReader::with_capacity(1 << 16, bar.wrap_read(input));
+    let gifts = mongo_export::read(input, SystemClock.now_us());
+    bar.finish_and_clear();
+    let mut gifts = gifts.map_err(|error| named(&error))?;
+    mongo_export::arrange(&mut gifts);
+    let bar = progress::items("importing", gifts.len() as u64);
+    let imported = local::import(&folder, &gifts, append, || bar.inc(1));
+    bar.finish_and_clear();
+    imported?;
+    say(&format!("imported {} gifts into {}\n", gifts.len(), data.display()))
+}
+
+fn back_up(data: &Path, file: &Path) -> Result<(), Box<dyn Error>> {
+    let journal = JournalFile::open(data)?;
+    let bar = progress::items("copying pages", 0);
+    let copied = journal.back_up(file, |pages, of| {
+        bar.set_length(of);
+        bar.set_position(pages);
+    });
+    bar.finish_and_clear();
+    say(&format!("{} holds the journal up to entry {}\n", file.display(), copied?))
+}
+
+/// Prints what was asked for. Whoever stopped reading has enough.
+fn say(text: &str) -> Result<(), Box<dyn Error>> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,58 @@
+//! `fanfare audit`: the checks as a table, from the server or from the files.
+
+use super::{operator_client, say};
+use crate::app::local_options;
+use crate::config::Config;
+use crate::exec::Notifier;
+use crate::gift::local::{self, JournalFile};
+use crate::ops::audit::Report;
+use crate::store::{BadId, DataFolder, OpenError};
+use std::error::Error;
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Prints the table; fails when a check does.
+pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
+    let data = Path::new(&config.data_dir);
+    // Before the folder is locked, which would make it: an audit makes nothing.
+    drop(JournalFile::open(data)?);
+    let report = match DataFolder::open(data) {
+        Ok(folder) => {
+            let options = local_options(config, &Arc::new(Notifier::default()));
+            Report::new(local::audit_files(&folder, &options)?)
+        }
+        Err(OpenError::InUse { .. }) => {
+            serde_json::from_slice(&operator_client::get(config, "/audit")?)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    say(&table(&report))?;
+    let failed = report.checks.iter().filter(|check| !check.ok).count();
+    if report.ok && failed == 0 {
+        return Ok(());
+    }
+    Err(format!("the audit failed: {failed} of {} checks", report.checks.len()).into())
+}
+
+fn table(report: &Report) -> String {
+    let head = ["check", "left", "right", "", "first bad"].map(str::to_owned);
+    let rows = report.checks.iter().map(|check| {
+        let verdict = if check.ok { "ok" } else { "DIFFERS" };
+        let bad = check.first_bad.as_ref().map(BadId::to_string).unwrap_or_default();
+        let (left, right) = (check.left.to_string(), check.right.to_string());
+        [check.name.clone(), left, right, verdict.to_owned(), bad]
+    });
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let (name, left, right) = (width(0), width(1), width(2));
+    let mut out = String::new();
+    for row in &rows {
+        let line = format!(
+            "{:name$}  {:>left$}  {:>right$}  {:7}  {}",
+            row[0], row[1], row[2], row[3], row[4]
+        );
+        writeln!(out, "{}", line.trim_end()).expect("a String takes all");
+    }
+    out
+}
