@@ -16,6 +16,7 @@ use crate::gift::stream::Streams;
 use crate::hello::Directory;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
+use crate::ops::pprof::Profiling;
 use crate::ops::{self, Desk, Metrics, Part, Readiness};
 use crate::profile::CpuProfile;
 use crate::signal;
@@ -45,14 +46,14 @@ pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Erro
         tracing::warn!(%error, "the limit of open files stays where it is");
     }
     let profile = options.cpu_profile.as_deref().map(CpuProfile::start).transpose()?;
-    let result = run(config, &log);
+    let result = run(config, options, &log);
     if let Some(profile) = profile {
         profile.finish()?;
     }
     result
 }
 
-fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
+fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn Error>> {
     let control = Control::new();
     signal::watch(Arc::clone(&control))?;
     let listeners = bind(config)?;
@@ -84,6 +85,8 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
         ports,
         metrics: Arc::new(metrics),
         desk,
+        profiling: Profiling::default(),
+        dev: options.dev,
         notifier,
         config: config.clone(),
     });

@@ -11,6 +11,7 @@ use crate::http::{Answer, HttpLimits, HttpOptions, Method, Router, Service};
 use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
 use crate::net::{ConnectionLimit, EventLoop, PortOptions, Protocol};
 use crate::ops::audit::Audits;
+use crate::ops::pprof::Profiling;
 use crate::ops::{self, Desk, Gate, Metrics, Readiness};
 use crate::session::{ConnId, HttpDate, Turn};
 use crate::tlv::{self, Heartbeat, TlvReply, TlvSession};
@@ -35,6 +36,9 @@ pub(super) struct Shared {
     pub(super) ports: Ports,
     pub(super) metrics: Arc<Metrics>,
     pub(super) desk: Desk,
+    pub(super) profiling: Profiling,
+    /// A developer's machine: profiles on the public listener too.
+    pub(super) dev: bool,
 }
 
 /// Limits and counters that hold over all loops.
@@ -101,7 +105,10 @@ fn public_routes(shared: &Arc<Shared>) -> Router {
     let hello = Arc::clone(shared);
     let router = ops::health(Router::new())
         .route(Method::Get, "/hello", move |_, _| Answer::now(hello.directory.hello()));
-    let router = gift::api::public_routes(router, &shared.gifts, &shared.gift_options);
+    let mut router = gift::api::public_routes(router, &shared.gifts, &shared.gift_options);
+    if shared.dev {
+        router = ops::pprof::routes(router, &shared.profiling, &shared.desk);
+    }
     counted(router, "http", shared)
 }
 
@@ -109,6 +116,7 @@ fn operator_routes(shared: &Arc<Shared>) -> Router {
     let router = ops::routes(Router::new(), &shared.readiness);
     let router = ops::audit::route(router, &shared.audits);
     let router = ops::metrics_routes(router, &shared.metrics, &shared.desk);
+    let router = ops::pprof::routes(router, &shared.profiling, &shared.desk);
     let router = gift::api::operator_routes(router, &shared.gifts, &shared.gift_options);
     counted(router, "admin", shared)
 }

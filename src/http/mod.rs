@@ -31,7 +31,7 @@ pub use options::{BodyRoom, HttpLimits, HttpOptions};
 pub use query::Query;
 pub use request::{Headers, Method, Request};
 pub use request_key::request_key;
-pub use responder::{Answer, Deferral, HttpReply, Responder, Ticket};
+pub use responder::{Answer, Deferral, HttpReply, Responder, Ticket, Wanted};
 pub use response::{Body, ContentType, HeaderValue, Response, Status};
 pub use route_stats::{Line, Place, RouteStats};
 pub use router::{ErrorRenderer, Handler, Router};

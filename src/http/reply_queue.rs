@@ -1,7 +1,7 @@
 //! Puts answers back into request order: workers finish in any order, HTTP answers in one.
 
 use super::head::Connection;
-use super::responder::{Decision, Ticket};
+use super::responder::{Decision, Interest, Ticket};
 use super::response::Response;
 use super::route_stats::Place;
 use crate::limits::PIPELINE_DEPTH_MAX;
@@ -27,6 +27,8 @@ pub(super) struct Slot {
     pub(super) place: Place,
     /// When the request was complete.
     pub(super) since: Instant,
+    /// What tells a worker that the client still waits.
+    pub(super) interest: Option<Interest>,
 }
 
 /// Open requests of one connection, oldest first.
@@ -86,6 +88,13 @@ impl ReplyQueue {
         }
     }
 
+    /// Lets those who work on long answers know that nobody waits for them.
+    pub(super) fn lose_interest(&mut self) {
+        for slot in &mut self.slots {
+            slot.interest = None;
+        }
+    }
+
     /// Takes the oldest request if it has its answer.
     pub(super) fn pop_ready(&mut self) -> Option<Slot> {
         if matches!(self.slots.front()?.decision, Decision::Later) {
@@ -107,7 +116,7 @@ mod tests {
         let ticket = queue.issue();
         let manner = Manner { head_only: false, connection: Connection::Goes };
         let (decision, place, since) = (Decision::Later, Place::default(), Instant::now());
-        queue.push(Slot { manner, is_safe, decision, place, since });
+        queue.push(Slot { manner, is_safe, decision, place, since, interest: None });
         ticket
     }
 

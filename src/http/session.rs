@@ -247,7 +247,7 @@ impl HttpSession {
         // it must keep whole, as it must with any early return.
         let called = catch_unwind(AssertUnwindSafe(|| self.service.call(&request, deferral)));
         let answer = called.unwrap_or_else(|_| after_panic(&request));
-        let (decision, place) = (answer.decision, answer.place);
+        let Answer { decision, place, interest } = answer;
         self.progress = true;
         self.closing = head.connection == Connection::Close;
         let manner =
@@ -256,7 +256,7 @@ impl HttpSession {
             self.encode(decision, manner, (place, Duration::ZERO), more, turn);
         } else {
             let (is_safe, since) = (head.method.is_safe(), turn.now);
-            self.replies.push(Slot { manner, is_safe, decision, place, since });
+            self.replies.push(Slot { manner, is_safe, decision, place, since, interest });
         }
     }
 
@@ -337,7 +337,8 @@ impl HttpSession {
             self.encode(decision, manner, (Place::default(), Duration::ZERO), false, turn);
         } else {
             let (place, since) = (Place::default(), turn.now);
-            self.replies.push(Slot { manner, is_safe: true, decision, place, since });
+            let slot = Slot { manner, is_safe: true, decision, place, since, interest: None };
+            self.replies.push(slot);
         }
     }
 
@@ -415,6 +416,7 @@ impl Session for HttpSession {
 
     fn recv_closed(&mut self, turn: &mut Turn<'_>) {
         self.eof = true;
+        self.replies.lose_interest();
         self.advance(&[], turn);
     }
 
@@ -461,6 +463,7 @@ impl Session for HttpSession {
 
     fn drain(&mut self, turn: &mut Turn<'_>) {
         self.draining = true;
+        self.replies.lose_interest();
         self.advance(&[], turn);
     }
 

@@ -6,6 +6,7 @@ mod desk;
 mod gate;
 mod metrics;
 mod page;
+pub mod pprof;
 mod process;
 
 pub use desk::Desk;

@@ -31,6 +31,7 @@ mod net_harness;
 mod net_lifecycle;
 mod net_topics;
 mod ops_metrics;
+mod ops_pprof;
 mod server;
 mod server_rules;
 mod tidy;

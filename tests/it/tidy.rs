@@ -38,8 +38,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("src/config", &["limits"]),
     ("src/log.rs", &["config", "limits"]),
     ("src/profile.rs", &["limits"]),
+    ("src/profile", &["limits"]),
     ("src/signal.rs", &["net"]),
-    ("src/ops", &["http", "net", "exec", "store", "session", "limits", "meter"]),
+    ("src/ops", &["http", "net", "exec", "store", "session", "limits", "meter", "profile"]),
     ("src/cli", &["config", "limits"]),
 ];
 
