@@ -1,5 +1,6 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
+mod figures;
 pub mod http_port;
 mod ports;
 pub mod tools;
@@ -15,7 +16,8 @@ use crate::gift::stream::Streams;
 use crate::hello::Directory;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
-use crate::ops::{self, Part, Readiness};
+use crate::ops::pprof::Profiling;
+use crate::ops::{self, Desk, Metrics, Part, Readiness};
 use crate::profile::CpuProfile;
 use crate::signal;
 use crate::store::{Clock, DataFolder, SystemClock};
@@ -44,14 +46,14 @@ pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Erro
         tracing::warn!(%error, "the limit of open files stays where it is");
     }
     let profile = options.cpu_profile.as_deref().map(CpuProfile::start).transpose()?;
-    let result = run(config, &log);
+    let result = run(config, options, &log);
     if let Some(profile) = profile {
         profile.finish()?;
     }
     result
 }
 
-fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
+fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn Error>> {
     let control = Control::new();
     signal::watch(Arc::clone(&control))?;
     let listeners = bind(config)?;
@@ -66,6 +68,13 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
     let audits = ops::audit::start(vec![gifts.auditor()?])?;
     let health = Arc::clone(&gifts);
     let part = Part::new("gift", move || health.health().stopped().map(str::to_owned));
+    let ports = Ports::new(config);
+    let mut metrics = Metrics::starting();
+    ports.show(&mut metrics);
+    figures::gift(&mut metrics, &gifts);
+    figures::log(&mut metrics, log.dropped_lines());
+    let (desk, desk_threads) = Desk::open()?;
+    figures::operator(&mut metrics, &audits);
     let gifts: Arc<dyn gift::Store> = gifts;
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), vec![part])),
@@ -73,7 +82,11 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
         gifts,
         audits,
         directory: Directory::default(),
-        ports: Ports::new(config),
+        ports,
+        metrics: Arc::new(metrics),
+        desk,
+        profiling: Profiling::default(),
+        dev: options.dev,
         notifier,
         config: config.clone(),
     });
@@ -83,6 +96,10 @@ fn run(config: &Config, log: &Log) -> Result<(), Box<dyn Error>> {
     // The threads of the store end with its last handle; then all that was accepted is on disk.
     drop(shared);
     gift_threads.join();
+    // It ended with the last route that could hand it a call.
+    for thread in desk_threads {
+        let _ = thread.join();
+    }
     tracing::info!("stopped");
     result
 }
@@ -158,6 +175,7 @@ fn start_loops(
         let thread = Builder::new().name(format!("loop-{index}"));
         loops.push(thread.spawn(move || {
             let mut event_loop = EventLoop::new(options)?;
+            shared.metrics.add_loop(index, event_loop.stats());
             ports::add(&mut event_loop, listeners, &shared)?;
             // Sent once all is set up; dropped without a word when a step before failed.
             let _ = started.send(());

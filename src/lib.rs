@@ -19,6 +19,7 @@ pub mod hello;
 pub mod http;
 pub mod limits;
 pub mod log;
+pub mod meter;
 pub mod net;
 pub mod ops;
 pub mod profile;

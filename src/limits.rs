@@ -128,6 +128,15 @@ pub const GIFT_FOLD_CACHE_KIB: i64 = 16 * 1024;
 /// Pages of 4 KiB in a write-ahead log before the bookkeeper moves them into the file.
 pub const GIFT_LOG_PAGES_MAX: i32 = 4096;
 
+/// Operator calls that may wait for the thread that does them: a few people and scrapers.
+pub const OPERATOR_CALLS_MAX: usize = 64;
+
+/// Seconds of one CPU profile that an operator may ask for.
+pub const PROFILE_SECONDS_MAX: i64 = 3_600;
+
+/// Addresses whose names are looked up in one call; each may read the program's debug data.
+pub const SYMBOLS_MAX: usize = 1_000;
+
 /// Pages of 4 KiB that a backup copies between two looks at how far it is.
 pub const GIFT_COPY_PAGES: i32 = 1024;
 

@@ -1,7 +1,13 @@
-//! A CPU profile of the whole run, written at its end in the format of `go tool pprof`.
+//! CPU profiles in the format of `go tool pprof`: of the whole run, or of some seconds of it.
+
+// Elsewhere samples begin with the caller of the function that was interrupted.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod innermost;
 
 use pprof::protos::Message;
-use pprof::{ProfilerGuard, ProfilerGuardBuilder};
+use pprof::{Frames, ProfilerGuard, ProfilerGuardBuilder, Report};
+use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,9 +16,59 @@ use std::path::{Path, PathBuf};
 /// cost cannot be told from noise.
 const SAMPLES_PER_SECOND: i32 = 99;
 
-/// A profile under way; one at a time in a process.
+/// Samples all threads while it lives; one at a time in a process.
+pub struct Sampler(ProfilerGuard<'static>);
+
+/// What was sampled, with the names of functions.
+pub struct Samples(Report);
+
+impl Sampler {
+    /// Starts. Reads the program's own file, so not for a loop.
+    pub fn start() -> Result<Self, pprof::Error> {
+        let guard = ProfilerGuardBuilder::default().frequency(SAMPLES_PER_SECOND).build()?;
+        #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+        innermost::note();
+        Ok(Self(guard))
+    }
+
+    /// Ends the sampling, then looks the names up: the other order would sample the looking up.
+    /// Takes time; not for a loop.
+    pub fn finish(self) -> Result<Samples, pprof::Error> {
+        let report = self.0.report().build_unresolved()?;
+        drop(self.0);
+        let mut data = HashMap::new();
+        for (frames, count) in report.data {
+            *data.entry(Frames::from(frames)).or_insert(0) += count;
+        }
+        Ok(Samples(Report { data, timing: report.timing }))
+    }
+}
+
+impl Samples {
+    /// For `go tool pprof`.
+    pub fn to_pprof(&self) -> Result<Vec<u8>, pprof::Error> {
+        Ok(self.0.pprof()?.encode_to_vec())
+    }
+
+    /// A line for each stack, outermost first, with its count at the end: `thread;main;work 7`.
+    pub fn stacks(&self) -> Vec<String> {
+        let stack = |(frames, count): (&Frames, &isize)| {
+            let mut line = frames.thread_name_or_id();
+            let symbols = frames.frames.iter().rev().flat_map(|inlined| inlined.iter().rev());
+            for symbol in symbols {
+                line.push(';');
+                line.push_str(&symbol.name().replace([';', '\n'], " "));
+            }
+            write!(line, " {count}").expect("a string takes everything");
+            line
+        };
+        self.0.data.iter().map(stack).collect()
+    }
+}
+
+/// A profile of the whole run, under way.
 pub struct CpuProfile {
-    sampler: ProfilerGuard<'static>,
+    sampler: Sampler,
     file: File,
     path: PathBuf,
 }
@@ -24,20 +80,18 @@ impl CpuProfile {
     pub fn start(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|error| named(path, &error))?;
-        let sampler = ProfilerGuardBuilder::default().frequency(SAMPLES_PER_SECOND).build();
-        let sampler = sampler.map_err(|error| named(path, &error))?;
+        let sampler = Sampler::start().map_err(|error| named(path, &error))?;
         Ok(Self { sampler, file, path: path.to_owned() })
     }
 
     /// Ends the sampling, looks the names up and writes the file.
     pub fn finish(mut self) -> io::Result<()> {
-        let report = self.sampler.report().build().map_err(|error| named(&self.path, &error))?;
-        drop(self.sampler);
-        let profile = report.pprof().map_err(|error| named(&self.path, &error))?;
+        let profile = self.sampler.finish().and_then(|samples| samples.to_pprof());
+        let profile = profile.map_err(|error| named(&self.path, &error))?;
         let written = self
             .file
             .set_len(0)
-            .and_then(|()| self.file.write_all(&profile.encode_to_vec()))
+            .and_then(|()| self.file.write_all(&profile))
             .and_then(|()| self.file.sync_all());
         written.map_err(|error| named(&self.path, &error))
     }
@@ -53,9 +107,15 @@ mod tests {
     use std::fs;
     use std::hint::black_box;
 
+    /// Calls nothing, so that all of its time is its own.
     #[inline(never)]
-    fn burn(rounds: u64) -> u64 {
-        (0..black_box(rounds)).fold(0, |sum, round| black_box(sum ^ round.wrapping_mul(sum | 1)))
+    fn spin(rounds: u64) -> u64 {
+        let (mut sum, mut round) = (0, rounds);
+        while round > 0 {
+            sum ^= round;
+            round -= 1;
+        }
+        sum
     }
 
     #[test]
@@ -64,11 +124,17 @@ mod tests {
         let path = folder.path().join("cpu.pprof");
         fs::write(&path, vec![b'x'; 1 << 20]).expect("an older, longer profile");
         let profile = CpuProfile::start(&path).expect("a writable path");
-        let has_samples = |profile: &CpuProfile| {
-            profile.sampler.report().build().is_ok_and(|report| !report.data.is_empty())
+        // The function that was interrupted comes first, and not the one that called it.
+        let begins_there = |at: &Frames| {
+            let innermost = at.frames.first().and_then(|inlined| inlined.first());
+            innermost.is_some_and(|symbol| symbol.name().contains("::spin"))
         };
-        while !has_samples(&profile) {
-            black_box(burn(10_000_000));
+        let spun = |profile: &CpuProfile| {
+            let report = profile.sampler.0.report().build();
+            report.is_ok_and(|report| report.data.keys().any(begins_there))
+        };
+        while !spun(&profile) {
+            black_box(spin(black_box(10_000_000)));
         }
         profile.finish().expect("written");
         let bytes = fs::read(&path).expect("readable");

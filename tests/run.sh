@@ -45,6 +45,7 @@ command -v cargo >/dev/null 2>&1 || {
     exit 1
 }
 need cc gcc # SQLite is compiled in.
+need go golang-go # Reads our profiles, as an operator would.
 need_cargo fmt rustfmt rustfmt
 need_cargo clippy clippy rust-clippy
 if [ "${#missing[@]}" -gt 0 ]; then

@@ -11,7 +11,8 @@ use crate::http::{Answer, HttpLimits, HttpOptions, Method, Router, Service};
 use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
 use crate::net::{ConnectionLimit, EventLoop, PortOptions, Protocol};
 use crate::ops::audit::Audits;
-use crate::ops::{self, Gate, Readiness};
+use crate::ops::pprof::Profiling;
+use crate::ops::{self, Desk, Gate, Metrics, Readiness};
 use crate::session::{ConnId, HttpDate, Turn};
 use crate::tlv::{self, Heartbeat, TlvReply, TlvSession};
 use std::io;
@@ -33,6 +34,11 @@ pub(super) struct Shared {
     pub(super) directory: Directory,
     pub(super) readiness: Arc<Readiness>,
     pub(super) ports: Ports,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) desk: Desk,
+    pub(super) profiling: Profiling,
+    /// A developer's machine: profiles on the public listener too.
+    pub(super) dev: bool,
 }
 
 /// Limits and counters that hold over all loops.
@@ -50,6 +56,14 @@ impl Ports {
             tlv: Arc::new(ConnectionLimit::new(config.tlv.max_connections)),
             admin: Arc::new(ConnectionLimit::new(ADMIN_CONNECTIONS_MAX)),
             uids: Arc::default(),
+        }
+    }
+
+    /// Adds the limits to what the operator sees.
+    pub(super) fn show(&self, metrics: &mut Metrics) {
+        for (listener, limit) in [("http", &self.http), ("tlv", &self.tlv), ("admin", &self.admin)]
+        {
+            metrics.add_limit(listener, Arc::clone(limit));
         }
     }
 }
@@ -91,13 +105,27 @@ fn public_routes(shared: &Arc<Shared>) -> Router {
     let hello = Arc::clone(shared);
     let router = ops::health(Router::new())
         .route(Method::Get, "/hello", move |_, _| Answer::now(hello.directory.hello()));
-    gift::api::public_routes(router, &shared.gifts, &shared.gift_options)
+    let mut router = gift::api::public_routes(router, &shared.gifts, &shared.gift_options);
+    if shared.dev {
+        router = ops::pprof::routes(router, &shared.profiling, &shared.desk);
+    }
+    counted(router, "http", shared)
 }
 
 fn operator_routes(shared: &Arc<Shared>) -> Router {
     let router = ops::routes(Router::new(), &shared.readiness);
     let router = ops::audit::route(router, &shared.audits);
-    gift::api::operator_routes(router, &shared.gifts, &shared.gift_options)
+    let router = ops::metrics_routes(router, &shared.metrics, &shared.desk);
+    let router = ops::pprof::routes(router, &shared.profiling, &shared.desk);
+    let router = gift::api::operator_routes(router, &shared.gifts, &shared.gift_options);
+    counted(router, "admin", shared)
+}
+
+/// The complete router of a listener, its answers shown to the operator.
+fn counted(router: Router, listener: &'static str, shared: &Shared) -> Router {
+    let (router, stats) = router.counted();
+    shared.metrics.add_routes(listener, stats);
+    router
 }
 
 fn http_options(config: &Config) -> HttpOptions {

@@ -7,7 +7,7 @@ mod notifier;
 mod published;
 
 pub use batch_worker::{Answer, BatchWorker, Job};
-pub use executor::{Queue, Worker, spawn};
+pub use executor::{Executor, Queue, Worker, spawn};
 pub use mailbox::{Delivery, Mailbox, Outbox, mailbox};
 pub use notifier::Notifier;
 pub use published::Published;

@@ -20,6 +20,7 @@ mod request_key;
 mod responder;
 mod response;
 mod route;
+mod route_stats;
 mod router;
 mod session;
 
@@ -30,15 +31,21 @@ pub use options::{BodyRoom, HttpLimits, HttpOptions};
 pub use query::Query;
 pub use request::{Headers, Method, Request};
 pub use request_key::request_key;
-pub use responder::{Answer, Deferral, HttpReply, Responder, Ticket};
+pub use responder::{Answer, Deferral, HttpReply, Responder, Ticket, Wanted};
 pub use response::{Body, ContentType, HeaderValue, Response, Status};
+pub use route_stats::{Line, Place, RouteStats};
 pub use router::{ErrorRenderer, Handler, Router};
 pub use session::HttpSession;
+
+use std::time::Duration;
 
 /// Answers requests; called on the loop thread, so it must not block.
 pub trait Service {
     /// Decodes `request` and either answers now or hands the deferral to a worker.
     fn call(&self, request: &Request<'_>, deferral: Deferral<'_>) -> Answer;
+
+    /// An answer is on its way: counts it. `took` is zero when it came in the turn of its request.
+    fn answered(&self, _place: Place, _code: u16, _took: Duration) {}
 }
 
 /// A request that the protocol itself refuses: what the answer says. The connection ends with it.

@@ -1,10 +1,12 @@
 //! Puts answers back into request order: workers finish in any order, HTTP answers in one.
 
 use super::head::Connection;
-use super::responder::{Decision, Ticket};
+use super::responder::{Decision, Interest, Ticket};
 use super::response::Response;
+use super::route_stats::Place;
 use crate::limits::PIPELINE_DEPTH_MAX;
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// What the answer to one request must look like, whatever it says.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,12 @@ pub(super) struct Slot {
     pub(super) is_safe: bool,
     /// [`Decision::Later`] while a worker has it.
     pub(super) decision: Decision,
+    /// Where the answer is counted.
+    pub(super) place: Place,
+    /// When the request was complete.
+    pub(super) since: Instant,
+    /// What tells a worker that the client still waits.
+    pub(super) interest: Option<Interest>,
 }
 
 /// Open requests of one connection, oldest first.
@@ -80,6 +88,13 @@ impl ReplyQueue {
         }
     }
 
+    /// Lets those who work on long answers know that nobody waits for them.
+    pub(super) fn lose_interest(&mut self) {
+        for slot in &mut self.slots {
+            slot.interest = None;
+        }
+    }
+
     /// Takes the oldest request if it has its answer.
     pub(super) fn pop_ready(&mut self) -> Option<Slot> {
         if matches!(self.slots.front()?.decision, Decision::Later) {
@@ -100,7 +115,8 @@ mod tests {
     fn push(queue: &mut ReplyQueue, is_safe: bool) -> Ticket {
         let ticket = queue.issue();
         let manner = Manner { head_only: false, connection: Connection::Goes };
-        queue.push(Slot { manner, is_safe, decision: Decision::Later });
+        let (decision, place, since) = (Decision::Later, Place::default(), Instant::now());
+        queue.push(Slot { manner, is_safe, decision, place, since, interest: None });
         ticket
     }
 

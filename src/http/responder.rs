@@ -1,9 +1,13 @@
 //! The right to answer one request, once.
 
 use super::response::{Response, Status};
+use super::route_stats::Place;
 use crate::exec::{Delivery, Outbox};
 use crate::session::{ConnId, Topic};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The place of one request in its connection's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +21,13 @@ pub struct HttpReply {
 }
 
 /// A handler's decision. `Later` cannot be built without giving the responder away.
-pub struct Answer(pub(super) Decision);
+pub struct Answer {
+    pub(super) decision: Decision,
+    /// Where it is counted; the router knows.
+    pub(super) place: Place,
+    /// For an answer that is worth its work only while somebody waits for it.
+    pub(super) interest: Option<Interest>,
+}
 
 pub(super) enum Decision {
     Now(Response),
@@ -28,13 +38,34 @@ pub(super) enum Decision {
 impl Answer {
     /// Answers on the loop thread, without a thread hop.
     pub fn now(response: Response) -> Self {
-        Self(Decision::Now(response))
+        Self::of(Decision::Now(response))
     }
 
     /// Turns the connection into a stream of server-sent events that follows `topic`. The current
     /// event comes first, unless `last_event` says that the client has it.
     pub fn stream(topic: Arc<dyn Topic>, last_event: Option<u64>) -> Self {
-        Self(Decision::Stream { topic, last_event })
+        Self::of(Decision::Stream { topic, last_event })
+    }
+
+    fn of(decision: Decision) -> Self {
+        Self { decision, place: Place::default(), interest: None }
+    }
+}
+
+/// Kept by the session while the client waits; dropped when it has gone, or the process stops.
+pub(super) struct Interest {
+    _waits: Sender<Infallible>,
+}
+
+/// Tells whoever works on a long answer whether somebody still waits for it.
+pub struct Wanted {
+    until: Receiver<Infallible>,
+}
+
+impl Wanted {
+    /// Waits for `time`, or until nobody wants the answer any more; false then.
+    pub fn wait(&self, time: Duration) -> bool {
+        matches!(self.until.recv_timeout(time), Err(RecvTimeoutError::Timeout))
     }
 }
 
@@ -53,7 +84,15 @@ impl<'a> Deferral<'a> {
     /// Gives the responder to `submit`, which passes it to a worker.
     pub fn later(self, submit: impl FnOnce(Responder)) -> Answer {
         submit(self.responder());
-        Answer(Decision::Later)
+        Answer::of(Decision::Later)
+    }
+
+    /// As `later`, for work that takes seconds: it can ask whether the client still waits. One that
+    /// has sent its last byte counts as gone.
+    pub fn while_wanted(self, submit: impl FnOnce(Responder, Wanted)) -> Answer {
+        let (waits, until) = bounded(0);
+        submit(self.responder(), Wanted { until });
+        Answer { interest: Some(Interest { _waits: waits }), ..Answer::of(Decision::Later) }
     }
 
     fn responder(&self) -> Responder {

@@ -53,6 +53,12 @@ pub enum ContentType {
     Html,
     /// `text/event-stream`
     EventStream,
+    /// The text format of Prometheus, version 0.0.4.
+    Metrics,
+    /// `image/svg+xml`
+    Svg,
+    /// `application/octet-stream`
+    Bytes,
 }
 
 impl ContentType {
@@ -69,6 +75,9 @@ impl ContentType {
             ContentType::Text => fields!("text/plain; charset=utf-8"),
             ContentType::Html => fields!("text/html; charset=utf-8"),
             ContentType::EventStream => fields!("text/event-stream"),
+            ContentType::Metrics => fields!("text/plain; version=0.0.4; charset=utf-8"),
+            ContentType::Svg => fields!("image/svg+xml"),
+            ContentType::Bytes => fields!("application/octet-stream"),
         }
     }
 }

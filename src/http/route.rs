@@ -34,18 +34,20 @@ pub(super) enum Segment {
 pub(super) struct Route {
     pub(super) pattern: Box<str>,
     pub(super) segments: Vec<Segment>,
+    /// From 1, in the order of the first mention.
+    pub(super) number: u16,
     pub(super) handlers: Vec<(Method, Handler)>,
 }
 
 impl Route {
     /// # Panics
     /// On a pattern that could never match: patterns are written in the program.
-    pub(super) fn new(pattern: &str) -> Self {
+    pub(super) fn new(pattern: &str, number: u16) -> Self {
         let relative = pattern.strip_prefix('/').expect("a pattern begins with a slash");
         let segments: Vec<_> = relative.split('/').map(segment).collect();
         let count = segments.iter().filter(|part| **part == Segment::Placeholder).count();
         assert!(count <= ROUTE_PARAMS_MAX, "a pattern has at most ROUTE_PARAMS_MAX placeholders");
-        Self { pattern: pattern.into(), segments, handlers: Vec::new() }
+        Self { pattern: pattern.into(), segments, number, handlers: Vec::new() }
     }
 
     pub(super) fn is_static(&self) -> bool {

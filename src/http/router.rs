@@ -6,8 +6,11 @@ use super::request::{Method, Request};
 use super::responder::{Answer, Deferral};
 use super::response::{Response, Status};
 use super::route::Route;
+use super::route_stats::{Place, RouteStats};
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Answers the requests of one route.
 pub type Handler = Box<dyn Fn(&Request<'_>, Deferral<'_>) -> Answer>;
@@ -27,6 +30,7 @@ pub struct Router {
     /// Routes without placeholders, by the length of their path: most requests need one look.
     by_length: Vec<Vec<usize>>,
     renderers: Vec<(Box<str>, ErrorRenderer)>,
+    stats: Option<Arc<RouteStats>>,
 }
 
 impl Router {
@@ -47,7 +51,8 @@ impl Router {
         pattern: &str,
         handler: impl Fn(&Request<'_>, Deferral<'_>) -> Answer + 'static,
     ) -> Self {
-        let route = Route::new(pattern);
+        let number = u16::try_from(self.routes.len() + 1).expect("a program has few routes");
+        let route = Route::new(pattern, number);
         let found = self.routes.binary_search_by(|other| other.segments.cmp(&route.segments));
         let index = found.unwrap_or_else(|index| {
             self.routes.insert(index, route);
@@ -86,6 +91,16 @@ impl Router {
         self
     }
 
+    /// Counts the answers of all routes from now on; to be called when they are complete.
+    #[must_use]
+    pub fn counted(mut self) -> (Self, Arc<RouteStats>) {
+        let mut routes: Vec<&Route> = self.routes.iter().collect();
+        routes.sort_by_key(|route| route.number);
+        let stats = RouteStats::new(routes.into_iter().map(|route| route.pattern.clone()));
+        self.stats = Some(Arc::clone(&stats));
+        (self, stats)
+    }
+
     /// Every method and pattern, in the order of precedence.
     pub fn routes(&self) -> impl Iterator<Item = (Method, &str)> {
         let routes = self.routes.iter();
@@ -116,7 +131,7 @@ impl Router {
         let relative = request.path.strip_prefix('/').unwrap_or(request.path);
         let is_encoded = memchr::memchr(b'%', relative.as_bytes()).is_some();
         if is_encoded && !relative.split('/').all(is_clean) {
-            return self.error(request.path, Status::BAD_REQUEST, "the path is malformed");
+            return self.error(request, Status::BAD_REQUEST, "the path is malformed");
         }
         for route in &self.routes {
             if let Some(params) = route.matches(relative, percent::decode) {
@@ -124,10 +139,16 @@ impl Router {
                 return self.call_route(route, &request, deferral);
             }
         }
-        self.error(request.path, Status::NOT_FOUND, "no such path")
+        self.error(request, Status::NOT_FOUND, "no such path")
     }
 
     fn call_route(&self, route: &Route, request: &Request<'_>, deferral: Deferral<'_>) -> Answer {
+        let mut answer = self.call_handler(route, request, deferral);
+        answer.place = Place::of(route.number, request.method);
+        answer
+    }
+
+    fn call_handler(&self, route: &Route, request: &Request<'_>, deferral: Deferral<'_>) -> Answer {
         if let Some(handler) = route.handler(request.method) {
             return handler(request, deferral);
         }
@@ -140,8 +161,10 @@ impl Router {
         Answer::now(render(Status::METHOD_NOT_ALLOWED, why).with_header("Allow", &allow))
     }
 
-    fn error(&self, path: &str, status: Status, why: &str) -> Answer {
-        Answer::now(self.renderer(path)(status, why))
+    /// For a request without a route.
+    fn error(&self, request: &Request<'_>, status: Status, why: &str) -> Answer {
+        let answer = Answer::now(self.renderer(request.path)(status, why));
+        Answer { place: Place::of(0, request.method), ..answer }
     }
 
     fn renderer(&self, path: &str) -> ErrorRenderer {
@@ -181,6 +204,12 @@ impl Service for Router {
             Some(route) => self.call_route(route, request, deferral),
             None if request.path == "*" => options(&allowed(&self.routes)),
             None => self.call_matching(request, deferral),
+        }
+    }
+
+    fn answered(&self, place: Place, code: u16, took: Duration) {
+        if let Some(stats) = &self.stats {
+            stats.count(place, code, took);
         }
     }
 }

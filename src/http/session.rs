@@ -8,8 +8,9 @@ use super::head_scan::{self, HeadScan};
 use super::options::HttpOptions;
 use super::reply_queue::{Manner, ReplyQueue, Slot};
 use super::request::Request;
-use super::responder::{Decision, Deferral, HttpReply};
+use super::responder::{Answer, Decision, Deferral, HttpReply};
 use super::response::{Response, Status};
+use super::route_stats::Place;
 use super::{Refusal, Service, encode};
 use crate::exec::Outbox;
 use crate::limits::{HEADER_SLOTS_MAX, SEND_BYTES_HIGH};
@@ -18,7 +19,7 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// See the module documentation. Idle, it owns no heap: whatever it needs between two calls is
 /// allocated when a request is incomplete or unanswered, and freed with it.
@@ -245,16 +246,17 @@ impl HttpSession {
         // Unwind safety: the service sees its own state again only through locks and cells that
         // it must keep whole, as it must with any early return.
         let called = catch_unwind(AssertUnwindSafe(|| self.service.call(&request, deferral)));
-        let decision = called.map_or_else(|_| after_panic(&request), |answer| answer.0);
+        let answer = called.unwrap_or_else(|_| after_panic(&request));
+        let Answer { decision, place, interest } = answer;
         self.progress = true;
         self.closing = head.connection == Connection::Close;
         let manner =
             Manner { head_only: head.method == super::Method::Head, connection: head.connection };
         if self.replies.is_empty() && !matches!(decision, Decision::Later) {
-            self.encode(decision, manner, more, turn);
+            self.encode(decision, manner, (place, Duration::ZERO), more, turn);
         } else {
-            let is_safe = head.method.is_safe();
-            self.replies.push(Slot { manner, is_safe, decision });
+            let (is_safe, since) = (head.method.is_safe(), turn.now);
+            self.replies.push(Slot { manner, is_safe, decision, place, since, interest });
         }
     }
 
@@ -264,17 +266,31 @@ impl HttpSession {
             debug_assert_eq!(self.phase, Phase::Open, "nothing is owed behind the last answer");
             self.progress = true;
             let more = more || !self.replies.is_empty() || self.incoming.is_some();
-            self.encode(slot.decision, slot.manner, more, turn);
+            let took = turn.now.saturating_duration_since(slot.since);
+            self.encode(slot.decision, slot.manner, (slot.place, took), more, turn);
         }
     }
 
-    fn encode(&mut self, decision: Decision, manner: Manner, more: bool, turn: &mut Turn<'_>) {
+    /// `counted`: where, and how long the answer took.
+    fn encode(
+        &mut self,
+        decision: Decision,
+        manner: Manner,
+        counted: (Place, Duration),
+        more: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let (place, took) = counted;
         let last = (self.draining || self.eof) && !more;
         let connection = if last { Connection::Close } else { manner.connection };
         let manner = Manner { connection, ..manner };
         match decision {
-            Decision::Now(response) => encode::response(response, manner, turn.date, turn.out),
+            Decision::Now(response) => {
+                self.service.answered(place, response.status.code, took);
+                encode::response(response, manner, turn.date, turn.out);
+            }
             Decision::Stream { topic, last_event } => {
+                self.service.answered(place, Status::OK.code, took);
                 self.start_stream(topic, last_event, manner, turn);
                 return;
             }
@@ -318,9 +334,11 @@ impl HttpSession {
         let decision = Decision::Now(response);
         self.replies.issue();
         if self.replies.is_empty() {
-            self.encode(decision, manner, false, turn);
+            self.encode(decision, manner, (Place::default(), Duration::ZERO), false, turn);
         } else {
-            self.replies.push(Slot { manner, is_safe: true, decision });
+            let (place, since) = (Place::default(), turn.now);
+            let slot = Slot { manner, is_safe: true, decision, place, since, interest: None };
+            self.replies.push(slot);
         }
     }
 
@@ -384,9 +402,9 @@ impl HttpSession {
     }
 }
 
-fn after_panic(request: &Request<'_>) -> Decision {
+fn after_panic(request: &Request<'_>) -> Answer {
     tracing::error!(path = request.path, "a handler panicked; the request gets 500");
-    Decision::Now(Response::error(Status::INTERNAL_ERROR, "internal error"))
+    Answer::now(Response::error(Status::INTERNAL_ERROR, "internal error"))
 }
 
 impl Session for HttpSession {
@@ -398,6 +416,7 @@ impl Session for HttpSession {
 
     fn recv_closed(&mut self, turn: &mut Turn<'_>) {
         self.eof = true;
+        self.replies.lose_interest();
         self.advance(&[], turn);
     }
 
@@ -448,6 +467,7 @@ impl Session for HttpSession {
 
     fn drain(&mut self, turn: &mut Turn<'_>) {
         self.draining = true;
+        self.replies.lose_interest();
         self.advance(&[], turn);
     }
 

@@ -21,4 +21,4 @@ pub use control::{Control, RunPhase};
 pub use event_loop::{EventLoop, LoopOptions};
 pub use listener::{Keepalive, bind};
 pub use port::{PortOptions, Protocol};
-pub use stats::{ConnectionLimit, Counter, LoopStats};
+pub use stats::{ConnectionLimit, LoopStats};

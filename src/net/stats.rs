@@ -1,25 +1,7 @@
 //! Counters of one loop, and the count of connections that all loops share.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-/// A counter with one writer, its loop: plain loads and stores, readable from everywhere.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// The value as of about now.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn add(&self, count: usize) {
-        self.0.store(self.get().wrapping_add(count as u64), Ordering::Relaxed);
-    }
-
-    pub(super) fn subtract(&self, count: usize) {
-        self.0.store(self.get().wrapping_sub(count as u64), Ordering::Relaxed);
-    }
-}
+use crate::meter::Counter;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What one loop has done.
 #[derive(Debug, Default)]
@@ -58,6 +40,11 @@ impl ConnectionLimit {
     /// Connections open now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many there may be.
+    pub fn max(&self) -> usize {
+        self.max
     }
 
     /// Takes a place, if there is one.

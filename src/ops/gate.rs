@@ -1,8 +1,9 @@
 //! Lets only those with the operator's token pass.
 
-use crate::http::{Answer, Deferral, Request, Response, Service, Status};
+use crate::http::{Answer, Deferral, Place, Request, Response, Service, Status};
 use std::hint::black_box;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// A service behind `Authorization: Bearer <token>` (RFC 6750 section 2.1).
 pub struct Gate {
@@ -35,6 +36,10 @@ impl Service for Gate {
         }
         let refusal = Response::error(Status::UNAUTHORIZED, "the operator's token is needed");
         Answer::now(refusal.with_header("WWW-Authenticate", "Bearer"))
+    }
+
+    fn answered(&self, place: Place, code: u16, took: Duration) {
+        self.service.answered(place, code, took);
     }
 }
 

@@ -1,9 +1,18 @@
-//! The operator's listener: is the process alive, can it do its work, do its figures add up.
+//! The operator's listener: is the process alive, can it do its work, what does it do, and do its
+//! figures add up.
 
 pub mod audit;
+mod desk;
 mod gate;
+mod metrics;
+mod page;
+pub mod pprof;
+mod process;
 
+pub use desk::Desk;
 pub use gate::Gate;
+pub use metrics::{Metrics, routes as metrics_routes};
+pub use page::{Family, Kind, Labels, Page};
 
 use crate::http::{Answer, Method, Response, Router, Status};
 use crate::net::{Control, RunPhase};

@@ -30,6 +30,8 @@ mod net_bytes;
 mod net_harness;
 mod net_lifecycle;
 mod net_topics;
+mod ops_metrics;
+mod ops_pprof;
 mod server;
 mod server_rules;
 mod tidy;

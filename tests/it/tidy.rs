@@ -22,13 +22,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("src/limits.rs", &[]),
     ("src/session", &["limits"]),
     ("src/store", &["limits"]),
-    ("src/exec", &["store", "session", "limits"]),
+    // Figures of the operator, which anything may count.
+    ("src/meter.rs", &[]),
+    ("src/exec", &["store", "session", "limits", "meter"]),
     // `store` for its `RequestKey` alone: every write of every domain may carry one.
-    ("src/http", &["session", "exec", "store", "limits"]),
+    ("src/http", &["session", "exec", "store", "limits", "meter"]),
     ("src/tlv", &["session", "exec", "limits"]),
-    ("src/net", &["session", "exec", "limits"]),
+    ("src/net", &["session", "exec", "limits", "meter"]),
     ("src/hello", &["http", "store", "exec", "session", "limits", "rng"]),
-    ("src/gift", &["http", "store", "exec", "session", "limits", "rng"]),
+    ("src/gift", &["http", "store", "exec", "session", "limits", "meter", "rng"]),
     ("src/counter", &["http", "store", "exec", "session", "limits", "rng"]),
     ("src/packet", &["http", "store", "exec", "session", "limits", "rng"]),
     ("src/trade", &["tlv", "http", "store", "exec", "session", "limits", "rng"]),
@@ -36,8 +38,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("src/config", &["limits"]),
     ("src/log.rs", &["config", "limits"]),
     ("src/profile.rs", &["limits"]),
+    ("src/profile", &["limits"]),
     ("src/signal.rs", &["net"]),
-    ("src/ops", &["http", "net", "exec", "store", "session", "limits"]),
+    ("src/ops", &["http", "net", "exec", "store", "session", "limits", "meter", "profile"]),
     ("src/cli", &["config", "limits"]),
 ];
 

@@ -6,6 +6,7 @@ use super::shared::Shared;
 use super::{REVOKE, SEND, Step, load};
 use crate::gift::{Period, Write, Written};
 use crate::limits::GIFT_LOG_PAGES_MAX;
+use crate::meter::Stopwatch;
 use crate::store::sqlite::{self, Trouble};
 use crate::store::{OpenError, Remembered, Store, StoreError};
 use crossbeam_channel::Sender;
@@ -72,6 +73,7 @@ impl Bookkeeper {
             .map_err(|error| sqlite::refused(&self.shared.folder.file(journal::FILE), error))?;
         self.shared.committed_id.store(self.last_id, Ordering::Release);
         self.shared.replace(boards);
+        self.count_keys();
         self.ring();
         Ok(self)
     }
@@ -104,7 +106,10 @@ impl Bookkeeper {
     fn commit(&mut self, lines: &[Line]) -> Result<(), StoreError> {
         let shared = &self.shared;
         let inserted = || shared.step(Step::Inserted);
-        journal::append(&mut self.journal, lines, inserted).map_err(|error| self.failed(&error))
+        let watch = Stopwatch::start();
+        let result = journal::append(&mut self.journal, lines, inserted);
+        shared.commits.record_duration(watch.elapsed());
+        result.map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &rusqlite::Error) -> StoreError {
@@ -128,10 +133,15 @@ impl Bookkeeper {
                 self.remembered.insert(scope, key, line.entry.id, line.entry.time_us);
             }
         }
+        self.count_keys();
         self.shared.publish(&draft.changes);
         if self.last_time_us.div_euclid(1_000_000) >= self.forget_at_s {
             self.forget();
         }
+    }
+
+    fn count_keys(&self) {
+        self.shared.keys_held.store(self.remembered.len() as u64, Ordering::Relaxed);
     }
 
     fn forget(&mut self) {

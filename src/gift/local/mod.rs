@@ -31,14 +31,16 @@ use self::shared::Shared;
 use self::state::Rules;
 use super::period::{Calendar, Keep};
 use super::{Found, Read, Write, Written};
-use crate::exec::{self, Answer, BatchWorker, Job, Notifier, Queue};
+use crate::exec::{self, Answer, BatchWorker, Executor, Job, Notifier, Queue};
 use crate::limits::{
     BATCH_JOBS_MAX, GIFT_AUDIT_PAUSE, GIFT_CHECKPOINT_ENTRIES, QUEUE_JOBS_MAX, READ_BATCH_JOBS_MAX,
 };
+use crate::meter::Tally;
 use crate::store::{Audit, Clock, DataFolder, Health, OpenError, StoreError, SystemClock};
 use crossbeam_channel::bounded;
 use jiff::tz::TimeZone;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -120,6 +122,23 @@ pub struct LocalGifts {
     shared: Arc<Shared>,
 }
 
+/// What the store holds and does; for metrics.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Anchors on the board of all time.
+    pub listed: usize,
+    /// Boards of hours, days and weeks that are kept.
+    pub span_boards: usize,
+    /// The newest entry that is durable.
+    pub journal_position: i64,
+    /// The newest entry that the checkpoint contains.
+    pub checkpoint_position: i64,
+    /// Request keys that a retry would be known by.
+    pub keys_held: u64,
+    /// How long commits took, in microseconds.
+    pub commits: Tally,
+}
+
 /// The threads behind a [`LocalGifts`]. They end when the last handle to it is dropped.
 pub struct LocalThreads(Vec<JoinHandle<()>>);
 
@@ -183,9 +202,25 @@ impl LocalGifts {
         Ok(Box::new(Auditor::open(&self.shared, GIFT_AUDIT_PAUSE)?))
     }
 
-    /// Jobs that wait for the bookkeeper, and for the readers; for metrics.
-    pub fn depths(&self) -> (usize, usize) {
-        (self.writes.depth(), self.reads.depth())
+    /// What the store holds and does now; for metrics.
+    pub fn figures(&self) -> Figures {
+        let shared = &self.shared;
+        let boards = shared.boards();
+        let (listed, span_boards) = (boards.all.board.len(), boards.spans.len());
+        drop(boards);
+        Figures {
+            listed,
+            span_boards,
+            journal_position: shared.committed_id.load(Ordering::Relaxed),
+            checkpoint_position: shared.folded_id.load(Ordering::Relaxed),
+            keys_held: shared.keys_held.load(Ordering::Relaxed),
+            commits: shared.commits.tally(),
+        }
+    }
+
+    /// The executors behind the store: writes, then look-ups; for metrics.
+    pub fn executors(&self) -> [Executor; 2] {
+        [Executor::of("gift", &self.writes), Executor::of("gift-read", &self.reads)]
     }
 
     /// Answers from memory; `None` for what is in the files only.

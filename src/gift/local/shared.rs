@@ -6,6 +6,7 @@ use super::state::{Boards, Rules};
 use crate::exec::Notifier;
 use crate::gift::GIFT_SIGNAL;
 use crate::limits::GIFT_PUBLISH_CHANGES_MAX;
+use crate::meter::Histogram;
 use crate::store::{Clock, DataFolder, Health};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -28,6 +29,10 @@ pub(super) struct Shared {
     pub(super) committed_id: AtomicI64,
     /// The newest entry that the checkpoint contains.
     pub(super) folded_id: AtomicI64,
+    /// How long commits took.
+    pub(super) commits: Histogram,
+    /// Request keys in memory.
+    pub(super) keys_held: AtomicU64,
     /// Set when the checkpoint file failed while we ran: it is made anew at the next start.
     pub(super) checkpoint_lost: AtomicBool,
 }
@@ -51,6 +56,8 @@ impl Shared {
             version: AtomicU64::new(0),
             committed_id: AtomicI64::new(0),
             folded_id: AtomicI64::new(0),
+            commits: Histogram::of_durations(),
+            keys_held: AtomicU64::new(0),
             checkpoint_lost: AtomicBool::new(false),
         }
     }

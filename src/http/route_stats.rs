@@ -1,0 +1,158 @@
+//! Counts the answers of one router: by route, method and status class. One writer, its loop.
+
+use super::request::Method;
+use crate::meter::{Counter, Histogram, Tally};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// What a request without a route of ours is counted as: clients choose paths, so they are no label.
+const UNMATCHED: &str = "unmatched";
+
+/// Status classes, 1xx to 5xx.
+const CLASSES: usize = 5;
+
+/// Methods, and one place for requests that were refused before theirs was known.
+const METHODS: [Option<Method>; 9] = [
+    None,
+    Some(Method::Get),
+    Some(Method::Head),
+    Some(Method::Post),
+    Some(Method::Put),
+    Some(Method::Patch),
+    Some(Method::Delete),
+    Some(Method::Options),
+    Some(Method::Trace),
+];
+
+/// Where an answer is counted. The default is for what has neither route nor method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place(u16);
+
+impl Place {
+    /// The place of a request to the route with this number; 0 is none.
+    pub(super) fn of(route: u16, method: Method) -> Self {
+        let places = u16::try_from(METHODS.len()).expect("there are few methods");
+        Self(route * places + method as u16 + 1)
+    }
+}
+
+/// Answers by route, method and status class.
+#[derive(Debug)]
+pub struct RouteStats {
+    /// By number; the first is for requests without a route.
+    patterns: Vec<Box<str>>,
+    cells: Box<[Cell]>,
+}
+
+#[derive(Debug, Default)]
+struct Cell {
+    classes: [Class; CLASSES],
+    /// Answers with 503: no room for the request.
+    shed: Counter,
+}
+
+#[derive(Debug, Default)]
+struct Class {
+    /// Answered in the turn in which they came: no time to speak of, so no bucket to look for.
+    at_once: Counter,
+    /// The others; made with the first of them.
+    later: OnceLock<Box<Histogram>>,
+}
+
+/// The answers to one kind of request.
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// The route's pattern.
+    pub route: &'a str,
+    /// The method; `unknown` when the request was refused before.
+    pub method: &'static str,
+    /// Such as `2xx`.
+    pub status: &'static str,
+    /// From the request to its answer, in microseconds.
+    pub durations: Tally,
+    /// How many of all answers of the route and method were 503.
+    pub shed: u64,
+}
+
+impl RouteStats {
+    pub(super) fn new(patterns: impl IntoIterator<Item = Box<str>>) -> Arc<Self> {
+        let patterns: Vec<_> = [UNMATCHED.into()].into_iter().chain(patterns).collect();
+        let cells = (0..patterns.len() * METHODS.len()).map(|_| Cell::default()).collect();
+        Arc::new(Self { patterns, cells })
+    }
+
+    /// Counts an answer. Runs once a request: three additions where the answer came at once.
+    pub(super) fn count(&self, place: Place, code: u16, took: Duration) {
+        let Some(cell) = self.cells.get(usize::from(place.0)) else { return };
+        let Some(class) = cell.classes.get(usize::from(code / 100).wrapping_sub(1)) else { return };
+        if took.is_zero() {
+            class.at_once.add(1);
+        } else {
+            class.later.get_or_init(|| Box::new(Histogram::of_durations())).record_duration(took);
+        }
+        if code == 503 {
+            cell.shed.add(1);
+        }
+    }
+
+    /// What was counted, without what never occurred.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        self.cells.iter().enumerate().flat_map(move |(index, cell)| {
+            let route = &*self.patterns[index / METHODS.len()];
+            let method = METHODS[index % METHODS.len()].map_or("unknown", Method::token);
+            let names = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+            cell.classes.iter().zip(names).filter_map(move |(class, status)| {
+                let durations = class.tally();
+                let shed = if status == "5xx" { cell.shed.get() } else { 0 };
+                let line = Line { route, method, status, durations, shed };
+                (line.durations.count() > 0).then_some(line)
+            })
+        })
+    }
+}
+
+impl Class {
+    fn tally(&self) -> Tally {
+        let mut tally = self
+            .later
+            .get()
+            .map_or_else(|| Tally::empty(crate::meter::DURATION_BOUNDS_US), |later| later.tally());
+        tally.counts[0] += self.at_once.get();
+        tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_has_its_own_place() {
+        for (index, method) in METHODS.iter().enumerate().skip(1) {
+            let method = method.expect("only the first is unknown");
+            assert_eq!(usize::from(Place::of(0, method).0), index, "{method:?}");
+        }
+    }
+
+    #[test]
+    fn answers_are_counted_where_they_belong() {
+        let stats = RouteStats::new(["/a".into(), "/b".into()]);
+        stats.count(Place::default(), 400, Duration::ZERO);
+        stats.count(Place::of(2, Method::Post), 200, Duration::from_micros(300));
+        stats.count(Place::of(2, Method::Post), 200, Duration::ZERO);
+        stats.count(Place::of(2, Method::Post), 503, Duration::ZERO);
+        stats.count(Place::of(9, Method::Get), 200, Duration::ZERO);
+        stats.count(Place::of(1, Method::Get), 999, Duration::ZERO);
+        let line = |line: Line<'_>| {
+            let text = format!("{} {} {}", line.route, line.method, line.status);
+            (text, line.durations.count(), line.durations.sum, line.shed)
+        };
+        let lines: Vec<_> = stats.lines().map(line).collect();
+        let expected = [
+            ("unmatched unknown 4xx".to_owned(), 1, 0, 0),
+            ("/b POST 2xx".to_owned(), 2, 300, 0),
+            ("/b POST 5xx".to_owned(), 1, 0, 1),
+        ];
+        assert_eq!(lines, expected);
+    }
+}
