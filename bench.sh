@@ -9,7 +9,16 @@ target="${CARGO_TARGET_DIR:-target}/release"
 server_binary="${FANFARE_BENCH_SERVER:-$target/fanfare}"
 tools="${FANFARE_BENCH_TOOLS:-$target/examples}"
 seconds="${FANFARE_BENCH_SECONDS:-5}"
-rounds="${FANFARE_BENCH_ROUNDS:-3}"
+rounds="${FANFARE_BENCH_ROUNDS:-5}"
+# What is measured and what loads it get a core each; an empty value leaves the choice to the system.
+server_cores="${FANFARE_BENCH_SERVER_CORES-0}"
+load_cores="${FANFARE_BENCH_LOAD_CORES-1}"
+server_pin=() # the command that keeps a process there
+load_pin=()
+if command -v taskset >/dev/null && (($(nproc) > 1)); then
+  [[ -z "$server_cores" ]] || server_pin=(taskset -c "$server_cores")
+  [[ -z "$load_cores" ]] || load_pin=(taskset -c "$load_cores")
+fi
 
 work="$(mktemp -d)"
 children=() # what this script started
@@ -27,12 +36,16 @@ usage: ./bench.sh [COMMAND]
   idle              bytes of user memory per idle connection, over 10,000 of them
   syscalls          system calls per request at 100 connections, by name
   send              durable sends a second against bare SQLite and against plain Go with Redis
+  wide              the same for 10,000 anchors and 1,000 audiences, with checkpoints under way
   mixed             nine reads and one send against reads alone
+  figures           instructions, idle, syscalls, send, wide and mixed, with one table at the end
   help              this text
 
 environment:
   FANFARE_BENCH_SECONDS   length of one timed load (5)
-  FANFARE_BENCH_ROUNDS    rounds of which the median counts (3)
+  FANFARE_BENCH_ROUNDS    interleaved rounds of which the median counts (5)
+  FANFARE_BENCH_SERVER_CORES, FANFARE_BENCH_LOAD_CORES
+                          cores of send, wide and mixed, as taskset takes them (0 and 1); empty: any
   FANFARE_BENCH_SERVER    measure this binary and build none
   FANFARE_BENCH_TOOLS     folder with the load and sqlite_floor programs; build none
 TEXT
@@ -161,16 +174,60 @@ wrk_run() {
   timeout "$((seconds + 60))" wrk -t "$(threads)" -c "$connections" -d "${seconds}s" --latency "$@"
 }
 
-# Picks a figure out of a report of wrk: rate, or the latency of a percentile.
+# Picks a figure out of a report of wrk: rate, or the latency of a percentile in milliseconds.
 wrk_rate() { awk '/^Requests\/sec:/ { print $2 }' "$1"; }
-wrk_p99() { awk '$1 == "99%" { print $2 }' "$1"; }
+wrk_ms() {
+  awk -v percent="$2" '$1 == percent {
+    unit = $2; sub(/^[0-9.]+/, "", unit)
+    print $2 * (unit == "us" ? 0.001 : unit == "s" ? 1000 : unit == "m" ? 60000 : 1)
+  }' "$1"
+}
+wrk_requests() { awk '/ requests in / { print $1 }' "$1"; }
 
 # The answers that were no success, for the end of a line.
 wrk_trouble() { awk '/Non-2xx|Socket errors/ { printf " (%s)", $0 }' "$1" | tr -s ' '; }
 
-median() { sort -g | awk '{ value[NR] = $1 } END { print value[int((NR + 1) / 2)] }'; }
+# Processor time of processes so far, in hundredths of a second.
+ticks() {
+  local process sum=0
+  for process in "$@"; do
+    sum=$((sum + $(awk '{ print $14 + $15 }' "/proc/$process/stat")))
+  done
+  printf '%d' "$sum"
+}
+
+# record NAME FIGURE VALUE: one more round of a row of the table.
+record() {
+  [[ -d "$work/figures" ]] || mkdir "$work/figures"
+  [[ -e "$work/figures/$1" ]] || printf '%s\n' "$1" >>"$work/rows"
+  printf '%s %s\n' "$2" "$3" >>"$work/figures/$1"
+}
+
+# of NAME FIGURE: median, lowest and highest of all rounds.
+of() {
+  awk -v figure="$2" '$1 == figure { print $2 }' "$work/figures/$1" | sort -g |
+    awk '{ value[NR] = $1 } END { if (NR) print value[int((NR + 1) / 2)], value[1], value[NR] }'
+}
+
+median_of() { of "$1" "$2" | cut -d ' ' -f 1; }
 
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b; else print "?" }'; }
+
+# conclude TEXT: a line below the table.
+conclude() { printf '%s\n' "$*" >>"$work/conclusions"; }
+
+# All that was recorded, a row each.
+table() {
+  local row
+  say ""
+  printf '%-22s %10s %21s %8s %9s %9s\n' "" median "lowest - highest" "CPU µs" "p50 ms" "p99 ms"
+  while read -r row; do
+    # shellcheck disable=SC2046 # three words
+    printf '%-22s %10s %10s - %8s %8s %9s %9s\n' "$row" $(of "$row" value) \
+      "$(median_of "$row" cpu)" "$(median_of "$row" p50)" "$(median_of "$row" p99)"
+  done <"$work/rows"
+  [[ ! -e "$work/conclusions" ]] || cat "$work/conclusions"
+}
 
 # --- seeds -----------------------------------------------------------------------------------
 
@@ -265,28 +322,30 @@ flame() {
 
 # --- instructions ----------------------------------------------------------------------------
 
-# instructions_of REQUESTS: sets counted to what a whole life with so many requests takes.
+# instructions_of CONNECTIONS REQUESTS: sets counted to what a whole life with so many takes.
 instructions_of() {
-  prefix=(valgrind --tool=callgrind "--callgrind-out-file=$work/callgrind.$1")
+  prefix=(valgrind --tool=callgrind "--callgrind-out-file=$work/callgrind.$2")
   FANFARE__LOOPS=1 start
   seed_board
-  load --connections 4 --requests "$1"
+  load --connections "$1" --requests "$2"
   stop_server
   prefix=()
   counted="$(awk '/Collected *:/ { print $NF }' "$work/err")"
   [[ -n "$counted" ]] || fail "callgrind printed no count"
 }
 
+# One connection: each request has a turn of the loop to itself, so the count repeats. A hundred:
+# as under load, where requests share a turn.
 instructions() {
-  local few many counted
+  local connections few counted
   need valgrind valgrind
   build
-  instructions_of 2000
-  few="$counted"
-  instructions_of 12000
-  many="$counted"
-  say "2,000 requests: $few instructions; 12,000 requests: $many"
-  say "user instructions per GET /gift/top: $(((many - few) / 10000))"
+  for connections in 1 100; do
+    instructions_of "$connections" 2000
+    few="$counted"
+    instructions_of "$connections" 12000
+    record "instructions, $connections conn." value "$(((counted - few) / 10000))"
+  done
 }
 
 # --- idle ------------------------------------------------------------------------------------
@@ -298,11 +357,11 @@ idle() {
   ulimit -n "$(ulimit -Hn)"
   (($(ulimit -n) > connections + 100)) || fail "$connections connections need more descriptors"
   build
-  : >"$work/idle"
   for ((round = 1; round <= rounds; round++)); do
     start
     seed_board # buffers and tables that serve all connections exist before the first reading
     before="$(resident_kib)"
+    rm -f "$work/hold.$round"
     mkfifo "$work/hold.$round"
     load --connections "$connections" --hold <"$work/hold.$round" >"$work/held" &
     holder=$!
@@ -319,9 +378,8 @@ idle() {
     wait "$holder"
     stop_server
     say "round $round: $before kB before, $after kB with $connections connections"
-    say "$(((after - before) * 1024 / connections))" >>"$work/idle"
+    record "bytes a connection" value "$(((after - before) * 1024 / connections))"
   done
-  say "user bytes per idle connection: $(median <"$work/idle") (median of $rounds)"
 }
 
 # --- syscalls --------------------------------------------------------------------------------
@@ -345,26 +403,30 @@ syscalls() {
   stop_server
   say "system calls per GET /gift/top, 100 connections, $requests requests:"
   awk -v n="$requests" '$1 ~ /^[0-9.]+$/ && $NF != "total" {
-    printf "  %-16s %8.4f\n", $NF, $4 / n; sum += $4
-  } END { printf "  %-16s %8.4f\n", "all", sum / n }' "$work/strace"
+    printf "  %-16s %8.4f\n", $NF, $4 / n
+  }' "$work/strace"
+  record "system calls a read" value "$(awk -v n="$requests" '
+    $1 ~ /^[0-9.]+$/ && $NF != "total" { sum += $4 } END { printf "%.3f", sum / n }' "$work/strace")"
 }
 
 # --- send ------------------------------------------------------------------------------------
 
 redis_port=""
+peers=() # processes of the peer
 
 # There is no port 0 for Redis, so ports are tried until one is free.
 start_redis() {
   local attempt port redis
   for attempt in 1 2 3 4 5 6 7 8; do
     port=$((20000 + RANDOM % 10000))
-    redis-server --bind 127.0.0.1 --port "$port" --dir "$work" --save '' --appendonly no \
-      >"$work/redis.$attempt" 2>&1 &
+    "${server_pin[@]}" redis-server --bind 127.0.0.1 --port "$port" --dir "$work" --save '' \
+      --appendonly no >"$work/redis.$attempt" 2>&1 &
     redis=$!
     children+=("$redis")
     while is_running "$redis"; do
       if grep -q 'Ready to accept connections' "$work/redis.$attempt"; then
         redis_port="$port"
+        peers=("$redis")
         return
       fi
       sleep 0.05
@@ -378,22 +440,50 @@ start_go_peer() {
   say "building benches/peers/go-gift"
   (cd benches/peers/go-gift && timeout 300 go build -o "$work/go-gift" .)
   : >"$work/peer"
-  "$work/go-gift" -redis "127.0.0.1:$redis_port" >"$work/peer" 2>"$work/err" &
+  "${server_pin[@]}" "$work/go-gift" -redis "127.0.0.1:$redis_port" >"$work/peer" 2>"$work/err" &
   peer=$!
   children+=("$peer")
+  peers+=("$peer")
   await_ready "$work/peer" "$peer"
 }
 
-# timed_sends NAME ADDRESS PERCENT: one round; adds the rate to the list of that name.
-timed_sends() {
-  local report="$work/report"
-  wrk_run 100 -s benches/send.lua "http://$2" -- "$3" >"$report"
-  wrk_rate "$report" >>"$work/rates.$1"
-  say "  $1: $(wrk_rate "$report")/s, p99 $(wrk_p99 "$report")$(wrk_trouble "$report")"
+# timed NAME ADDRESS PROCESSES ARGUMENT…: one round of wrk with benches/send.lua, recorded.
+timed() {
+  local name="$1" address="$2" report="$work/report" before after
+  local -a processes
+  read -r -a processes <<<"$3"
+  shift 3
+  before="$(ticks "${processes[@]}")"
+  timeout "$((seconds + 60))" "${load_pin[@]}" wrk -t 1 -c 100 -d "${seconds}s" \
+    --latency -s benches/send.lua "http://$address" -- "$@" >"$report"
+  after="$(ticks "${processes[@]}")"
+  record "$name" value "$(wrk_rate "$report")"
+  record "$name" cpu "$(awk -v t="$((after - before))" -v n="$(wrk_requests "$report")" \
+    'BEGIN { printf "%.1f", t * 10000 / n }')"
+  record "$name" p50 "$(wrk_ms "$report" 50%)"
+  record "$name" p99 "$(wrk_ms "$report" 99%)"
+  say "  $name: $(wrk_rate "$report")/s, p99 $(wrk_ms "$report" 99%) ms$(wrk_trouble "$report")"
+}
+
+# timed_floor NAME ANCHORS: what SQLite alone does, at 100 rows a commit.
+timed_floor() {
+  local floor
+  rm -rf "$work/floor"
+  mkdir "$work/floor"
+  floor="$("${server_pin[@]}" "$tools/sqlite_floor" "$work/floor" "$seconds" 100 "$2")"
+  floor="${floor##*rate=}"
+  record "$1" value "${floor%/s}"
+  say "  $1: $floor"
+}
+
+start_pinned() {
+  prefix=("${server_pin[@]}")
+  start "$@"
+  prefix=()
 }
 
 send() {
-  local round fanfare peer floor
+  local round peer
   need wrk wrk
   need redis-server redis-server
   need go golang-go
@@ -403,59 +493,74 @@ send() {
   peer="$http"
   for ((round = 1; round <= rounds; round++)); do
     say "round $round"
-    rm -rf "$work/floor"
-    mkdir "$work/floor"
-    floor="$(timeout "$((seconds + 60))" "$tools/sqlite_floor" "$work/floor" "$seconds" 100)"
-    say "  $floor"
-    floor="${floor##*rate=}"
-    say "${floor%/s}" >>"$work/rates.floor"
-    timed_sends go-gift "$peer" 100
-    start
-    timed_sends fanfare "$http" 100
+    timed_floor "bare SQLite" 99
+    timed "send, plain Go" "$peer" "${peers[*]}" 100
+    start_pinned
+    timed "send" "$http" "$pid" 100
     stop_server
   done
-  fanfare="$(median <"$work/rates.fanfare")"
-  floor="$(median <"$work/rates.floor")"
-  peer="$(median <"$work/rates.go-gift")"
-  say "durable sends a second, medians: fanfare $fanfare, bare SQLite $floor, plain Go $peer"
-  say "of bare SQLite: $(ratio "$fanfare" "$floor") (at least 0.30)"
-  say "of plain Go:    $(ratio "$fanfare" "$peer") (at least 2)"
+  conclude "send / bare SQLite: $(ratio "$(median_of send value)" \
+    "$(median_of "bare SQLite" value)") (at least 0.30)"
+  conclude "send / plain Go: $(ratio "$(median_of send value)" \
+    "$(median_of "send, plain Go" value)") (at least 2)"
+}
+
+# Long enough for several checkpoints, whose work is part of it.
+wide() {
+  local round seconds="$((seconds * 3))"
+  need wrk wrk
+  build
+  for ((round = 1; round <= rounds; round++)); do
+    say "round $round"
+    timed_floor "bare SQLite, wide" 10000
+    start_pinned
+    timed "send, wide" "$http" "$pid" 100 10000 1000
+    stop_server
+  done
+  conclude "send / bare SQLite, wide: $(ratio "$(median_of "send, wide" value)" \
+    "$(median_of "bare SQLite, wide" value)") (at least 0.30)"
 }
 
 # --- mixed -----------------------------------------------------------------------------------
 
 mixed() {
-  local round top mix
+  local round
   need wrk wrk
   build
   for ((round = 1; round <= rounds; round++)); do
     say "round $round"
-    start
+    start_pinned
     seed_board
-    timed_sends top "$http" 0
-    timed_sends mixed "$http" 10
+    timed "top" "$http" "$pid" 0
+    timed "90 % top, 10 % send" "$http" "$pid" 10
     stop_server
   done
-  top="$(median <"$work/rates.top")"
-  mix="$(median <"$work/rates.mixed")"
-  say "requests a second, medians: top alone $top, with 10 % sends $mix"
-  say "of top alone: $(ratio "$mix" "$top") (at least 0.70)"
+  conclude "mixed / top alone: $(ratio "$(median_of "90 % top, 10 % send" value)" \
+    "$(median_of top value)") (at least 0.70)"
   say "latencies by kind, 100 connections:"
-  start
+  start_pinned
   seed_board
   load --connections 100 --requests 50000
   load --connections 100 --requests 50000 --send-percent 10
   stop_server
 }
 
+figures() {
+  local one
+  for one in instructions idle syscalls send wide mixed; do
+    say ""
+    say "== $one"
+    "$one"
+  done
+}
+
 case "${1:-seeds}" in
   seeds) seeds ;;
   flame) flame "${2:-}" ;;
-  instructions) instructions ;;
-  idle) idle ;;
-  syscalls) syscalls ;;
-  send) send ;;
-  mixed) mixed ;;
+  instructions | idle | syscalls | send | wide | mixed | figures)
+    "$1"
+    table
+    ;;
   help | --help | -h) usage ;;
   *)
     usage >&2

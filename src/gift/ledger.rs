@@ -8,6 +8,7 @@ use crate::store::{BadId, Check};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Bound::{Excluded, Unbounded};
 
 /// A board: its kind, and its first second (0 for all time).
 pub type BoardKey = (Period, i64);
@@ -177,7 +178,7 @@ impl Ledger {
     /// those that moved meanwhile.
     pub fn missed(&self, comparison: &Comparison, after: i64, num: usize) -> Vec<i64> {
         let Some(account) = self.accounts.get(&comparison.key) else { return Vec::new() };
-        let behind = account.sums.iter().filter(|&(&anchor, _)| anchor > after);
+        let behind = account.sums.range((Excluded(after), Unbounded));
         let missed = behind.filter(|(_, sum)| sum.seen != comparison.number);
         missed.map(|(&anchor, _)| anchor).take(num).collect()
     }

@@ -1,7 +1,7 @@
 //! Encoded boards that one loop keeps, so that the answer most asked for costs a comparison.
 
 use super::decode::DEFAULT_TOP;
-use super::{Period, Place, Span, Store, TopQuery, wire};
+use super::{Place, Span, Store, TopQuery, wire};
 use crate::store::Clock;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ struct Boards {
 
 struct Board {
     query: TopQuery,
-    /// When the calendar ends it (unix seconds); all time has no end.
-    until_s: i64,
+    /// When the calendar shows it; all time has no ends.
+    span: Option<Span>,
     body: Arc<[u8]>,
 }
 
@@ -42,7 +42,8 @@ impl TopCache {
             return None;
         }
         let board = boards.list.iter().find(|board| board.query == *query)?;
-        let holds = query.period == Period::All || self.now_s() < board.until_s;
+        // Before its beginning, too: a clock that was set back shows the board before it again.
+        let holds = board.span.is_none_or(|span| span.contains(self.now_s()));
         holds.then(|| Arc::clone(&board.body))
     }
 
@@ -57,10 +58,8 @@ impl TopCache {
     ) -> Arc<[u8]> {
         let body: Arc<[u8]> = wire::top(places, span).into();
         if query.at.is_none() {
-            let until_s = span.map_or(i64::MAX, |span| span.until_s);
-            self.boards
-                .borrow_mut()
-                .keep(version, Board { query, until_s, body: Arc::clone(&body) });
+            let board = Board { query, span, body: Arc::clone(&body) };
+            self.boards.borrow_mut().keep(version, board);
         }
         body
     }

@@ -25,12 +25,9 @@ pub(super) fn response(response: Response, manner: Manner, date: &HttpDate, out:
     out.write(|head| {
         head.reserve(HEAD_BYTES_USUAL + copied.len());
         status_line(&response, head);
-        head.extend_from_slice(b"\r\nDate: ");
         head.extend_from_slice(date);
         if has_content {
-            head.extend_from_slice(b"\r\nContent-Type: ");
-            head.extend_from_slice(response.content_type.value().as_bytes());
-            head.extend_from_slice(b"\r\nContent-Length: ");
+            head.extend_from_slice(response.content_type.fields());
             let mut digits = itoa::Buffer::new();
             head.extend_from_slice(digits.format(response.body.bytes().len()).as_bytes());
         }
@@ -71,9 +68,10 @@ pub fn refusal(why: &str, date: &HttpDate) -> Vec<u8> {
     slices[..used].iter().flat_map(|slice| slice.iter().copied()).collect()
 }
 
+/// Up to the value of `Date`; the usual one in one piece.
 fn status_line(response: &Response, head: &mut Vec<u8>) {
     if response.status.code == 200 {
-        head.extend_from_slice(b"HTTP/1.1 200 OK");
+        head.extend_from_slice(b"HTTP/1.1 200 OK\r\nDate: ");
         return;
     }
     head.extend_from_slice(b"HTTP/1.1 ");
@@ -81,6 +79,7 @@ fn status_line(response: &Response, head: &mut Vec<u8>) {
     head.extend_from_slice(digits.format(response.status.code).as_bytes());
     head.push(b' ');
     head.extend_from_slice(response.status.reason.as_bytes());
+    head.extend_from_slice(b"\r\nDate: ");
 }
 
 fn fields(response: &Response, head: &mut Vec<u8>) {

@@ -6,9 +6,10 @@ pub(super) fn is_valid(value: &[u8]) -> bool {
     if value.first() == Some(&b'[') {
         return is_valid_literal(value);
     }
-    let size = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
-    let (name, port) = value.split_at(size);
-    !name.is_empty() && is_valid_name(name) && is_valid_port(port)
+    match name_size(value) {
+        Some(size) => size > 0 && is_valid_port(&value[size..]),
+        None => false,
+    }
 }
 
 /// `[` IPv6 address `]`. Zone ids and future versions of IP have no place in a Host.
@@ -19,16 +20,18 @@ fn is_valid_literal(value: &[u8]) -> bool {
         && is_valid_port(&value[end + 1..])
 }
 
-fn is_valid_name(name: &[u8]) -> bool {
-    let mut rest = name;
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = match byte {
-            b'%' if tail.len() >= 2 && tail[..2].iter().all(u8::is_ascii_hexdigit) => &tail[2..],
-            _ if NAME_BYTES[usize::from(byte)] => tail,
-            _ => return false,
+/// Bytes before the colon of a port; `None` when one of them has no place in a name.
+fn name_size(value: &[u8]) -> Option<usize> {
+    let mut size = 0;
+    while let Some(&byte) = value.get(size) {
+        size += match byte {
+            _ if NAME_BYTES[usize::from(byte)] => 1,
+            b':' => break,
+            b'%' if value.get(size + 1..size + 3)?.iter().all(u8::is_ascii_hexdigit) => 3,
+            _ => return None,
         };
     }
-    true
+    Some(size)
 }
 
 /// Unreserved characters and sub-delimiters of RFC 3986.

@@ -11,18 +11,19 @@ use std::fmt;
 /// beyond.
 const PAIRWISE_FIELDS_MAX: usize = 16;
 
-/// Characters of a doubled key that the refusal repeats.
+/// Characters of a key that the refusal repeats.
 const NAMED_CHARS_MAX: usize = 64;
 
 /// Parses a whole body.
 pub(super) fn parse(bytes: &[u8]) -> Result<Object<'_>, FieldError> {
-    let doubled = Cell::new(None);
+    let faults = Faults::default();
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Seed { doubled: &doubled }.deserialize(&mut deserializer);
-    if let Some(key) = doubled.take() {
-        // Enough to find it; the client knows the rest.
-        let key: String = key.chars().take(NAMED_CHARS_MAX).collect();
+    let value = Seed { faults: &faults }.deserialize(&mut deserializer);
+    if let Some(key) = faults.doubled.take() {
         return Err(FieldError::new(key, "a key only once in its object"));
+    }
+    if let Some(key) = faults.out_of_range.take() {
+        return Err(FieldError::new(key, "a number within the range of 64 bits"));
     }
     match value.and_then(|value| deserializer.end().map(|()| value)) {
         Ok(Value::Object(object)) => Ok(object),
@@ -30,10 +31,32 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Object<'_>, FieldError> {
     }
 }
 
+/// Keys of the first fault, for the refusal to name.
+#[derive(Default)]
+struct Faults {
+    /// Found twice.
+    doubled: Cell<Option<String>>,
+    /// Its value is a number that not even a double holds.
+    out_of_range: Cell<Option<String>>,
+}
+
+impl Faults {
+    /// Takes note of a value that could not be read; the innermost key comes first and stays.
+    fn note(&self, key: &str, error: &impl fmt::Display) {
+        let earlier = self.out_of_range.take();
+        let is_range = || error.to_string().starts_with("number out of range");
+        self.out_of_range.set(earlier.or_else(|| is_range().then(|| shown(key))));
+    }
+}
+
+/// Enough of a key to find it; the client knows the rest.
+fn shown(key: &str) -> String {
+    key.chars().take(NAMED_CHARS_MAX).collect()
+}
+
 #[derive(Clone, Copy)]
 struct Seed<'c> {
-    /// The first key found twice.
-    doubled: &'c Cell<Option<String>>,
+    faults: &'c Faults,
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
@@ -91,12 +114,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value<'de>, A::Error> {
         let mut fields = Vec::new();
         while let Some(key) = access.next_key_seed(KeySeed)? {
-            fields.push((key, access.next_value_seed(self)?));
+            match access.next_value_seed(self) {
+                Ok(value) => fields.push((key, value)),
+                Err(error) => {
+                    self.faults.note(&key, &error);
+                    return Err(error);
+                }
+            }
         }
         match doubled_key(&fields) {
             None => Ok(Value::Object(Object { fields })),
             Some(key) => {
-                self.doubled.set(Some(key.to_owned()));
+                self.faults.doubled.set(Some(shown(key)));
                 Err(A::Error::custom("a key was given twice"))
             }
         }

@@ -62,16 +62,22 @@ pub enum ContentType {
 }
 
 impl ContentType {
-    /// The field value.
-    pub fn value(self) -> &'static str {
+    /// The end of `Date`, the field of this type, and all of `Content-Length` but its value: in one
+    /// piece, since every answer has it.
+    pub(super) fn fields(self) -> &'static [u8] {
+        macro_rules! fields {
+            ($media:literal) => {
+                concat!("\r\nContent-Type: ", $media, "\r\nContent-Length: ").as_bytes()
+            };
+        }
         match self {
-            ContentType::Json => "application/json",
-            ContentType::Text => "text/plain; charset=utf-8",
-            ContentType::Html => "text/html; charset=utf-8",
-            ContentType::EventStream => "text/event-stream",
-            ContentType::Metrics => "text/plain; version=0.0.4; charset=utf-8",
-            ContentType::Svg => "image/svg+xml",
-            ContentType::Bytes => "application/octet-stream",
+            ContentType::Json => fields!("application/json"),
+            ContentType::Text => fields!("text/plain; charset=utf-8"),
+            ContentType::Html => fields!("text/html; charset=utf-8"),
+            ContentType::EventStream => fields!("text/event-stream"),
+            ContentType::Metrics => fields!("text/plain; version=0.0.4; charset=utf-8"),
+            ContentType::Svg => fields!("image/svg+xml"),
+            ContentType::Bytes => fields!("application/octet-stream"),
         }
     }
 }

@@ -436,10 +436,14 @@ impl Session for HttpSession {
     }
 
     fn sent(&mut self, turn: &mut Turn<'_>) {
-        match &mut self.stream {
-            Some(stream) => self.progress = stream.drained(turn.out),
-            // A long answer that is being read is not an idle connection.
-            None => self.progress = self.waiting == Waiting::Request,
+        if self.waiting == Waiting::Request && self.phase == Phase::Open {
+            // Nothing waits for room, so there is nothing to advance; but a long answer that is
+            // being read is not an idle connection.
+            self.deadline = Some(turn.now + self.options.idle_timeout);
+            return;
+        }
+        if let Some(stream) = &mut self.stream {
+            self.progress = stream.drained(turn.out);
         }
         self.advance(&[], turn);
     }

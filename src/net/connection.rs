@@ -13,6 +13,9 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// What a connection that was lent no queue has to send.
+static NOTHING_QUEUED: SendQueue = SendQueue::new();
+
 /// What a loop lends its connections; one for all, so that an idle connection owns nothing.
 pub(super) struct Lent {
     pub(super) now: Instant,
@@ -199,7 +202,7 @@ impl<S: Session> Connection<S> {
         }
         match &self.out {
             Some(out) => self.session.wants_input(&out.queue),
-            None => self.session.wants_input(&SendQueue::default()),
+            None => self.session.wants_input(&NOTHING_QUEUED),
         }
     }
 

@@ -32,7 +32,21 @@ pub struct LoopOptions {
 /// are about one port only.
 struct Seat {
     port: Box<dyn AnyPort>,
+    /// It has something to do at once: an event came, or its last turn left something.
+    has_work: bool,
     wake_at: Option<Instant>,
+}
+
+impl Seat {
+    fn turn(&mut self, lent: &mut Lent) {
+        self.port.turn(lent);
+        self.ask();
+    }
+
+    fn ask(&mut self) {
+        self.has_work = self.port.has_work();
+        self.wake_at = self.port.wake_at();
+    }
 }
 
 /// The ports of one thread.
@@ -89,7 +103,8 @@ impl EventLoop {
         let registry = self.poll.registry().try_clone()?;
         let ends = (mailbox, outbox.clone());
         let port = Port::new(index, registry, listener, protocol, ends, options)?;
-        self.ports.push(Seat { port: Box::new(port), wake_at: Some(self.lent.now) });
+        let wake_at = Some(self.lent.now);
+        self.ports.push(Seat { port: Box::new(port), has_work: false, wake_at });
         Ok(outbox)
     }
 
@@ -115,9 +130,8 @@ impl EventLoop {
                     seat.port.deliver(&mut self.lent);
                 }
                 let is_due = seat.wake_at.is_some_and(|at| at <= self.lent.now);
-                if woken || is_due || seat.port.has_work() {
-                    seat.port.turn(&mut self.lent);
-                    seat.wake_at = seat.port.wake_at();
+                if woken || is_due || seat.has_work {
+                    seat.turn(&mut self.lent);
                 }
             }
         }
@@ -129,11 +143,12 @@ impl EventLoop {
         if port == WAKER_PORT {
             return true;
         }
-        let port = &mut self.ports[usize::from(port)].port;
+        let seat = &mut self.ports[usize::from(port)];
+        seat.has_work = true;
         if id.slot == LISTENER_SLOT {
-            port.accept_pending();
+            seat.port.accept_pending();
         } else {
-            port.ready(
+            seat.port.ready(
                 id,
                 Readiness {
                     readable: event.is_readable(),
@@ -148,7 +163,7 @@ impl EventLoop {
 
     /// `None` sleeps until an event.
     fn timeout(&self) -> Option<Duration> {
-        if self.ports.iter().any(|seat| seat.port.has_work()) {
+        if self.ports.iter().any(|seat| seat.has_work) {
             return Some(Duration::ZERO);
         }
         let ports = self.ports.iter().filter_map(|seat| seat.wake_at);
@@ -168,7 +183,7 @@ impl EventLoop {
             self.drain_until = Some(self.lent.now + self.options.drain_timeout);
             for seat in &mut self.ports {
                 seat.port.drain(&mut self.lent);
-                seat.wake_at = seat.port.wake_at();
+                seat.ask();
             }
         }
         let late = self.drain_until.is_some_and(|until| until <= self.lent.now);

@@ -1,6 +1,6 @@
 //! Who follows what on one port: pushes the latest event of each topic, a few sessions at a time.
 
-use crate::limits::{TOPIC_INTERVAL, TOPIC_LOOK_INTERVAL};
+use crate::limits::{LOOKS_PER_TURN_MAX, TOPIC_INTERVAL, TOPIC_LOOK_INTERVAL};
 use crate::session::{ConnId, Event, Signal, Topic};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -174,16 +174,27 @@ impl Topics {
         if all {
             self.look_at_all = Some(now + TOPIC_LOOK_INTERVAL);
         }
+        let mut due = Vec::new();
         for (key, followed) in &mut self.followed {
             followed.dirty |= all;
             if followed.dirty && followed.next_event_at <= now {
-                let running = followed.remaining > 0;
-                followed.look(now);
-                if followed.remaining > 0 && !running {
-                    self.runs.push_back(*key);
-                }
+                due.push((followed.next_event_at, *key));
             }
         }
+        if due.len() > LOOKS_PER_TURN_MAX {
+            // Who has waited longest comes first, so that nobody waits for ever.
+            due.select_nth_unstable(LOOKS_PER_TURN_MAX);
+            due.truncate(LOOKS_PER_TURN_MAX);
+        }
+        for (_, key) in due {
+            let followed = self.followed.get_mut(&key).expect("found a moment ago");
+            let running = followed.remaining > 0;
+            followed.look(now);
+            if followed.remaining > 0 && !running {
+                self.runs.push_back(key);
+            }
+        }
+        // Those that are left are due, so the next turn comes at once.
         self.plan();
     }
 
@@ -222,6 +233,8 @@ impl Followed {
         self.dirty = false;
         let event = self.topic.event();
         if self.event.as_ref().is_some_and(|last| last.version == event.version) {
+            // Not before the others that wait, should it be announced again at once.
+            self.next_event_at = now;
             return;
         }
         self.event = Some(event);
@@ -310,6 +323,41 @@ mod tests {
         assert_eq!(wake_at, after(start, 500));
         topics.look(wake_at);
         assert_eq!(pushes(&mut topics, 9), [(0, 499)]);
+    }
+
+    /// Counts how often it is asked; always new.
+    struct Counted(AtomicU64);
+
+    impl Topic for Counted {
+        fn signal(&self) -> Signal {
+            Signal(1)
+        }
+
+        fn event(&self) -> Event {
+            let version = self.0.fetch_add(1, Ordering::Relaxed);
+            Event { version, bytes: Arc::from([]) }
+        }
+    }
+
+    #[test]
+    fn a_thousand_topics_are_asked_few_at_a_time_and_none_is_forgotten() {
+        let (gate, start) = (Arc::new(SignalGate::new()), Instant::now());
+        let mut topics = Topics::new(gate);
+        let all: Vec<_> = (0..1_000).map(|_| Arc::new(Counted(AtomicU64::new(0)))).collect();
+        for (topic, slot) in all.iter().zip(0..) {
+            topics.follow(conn(slot), Arc::clone(topic) as _, start);
+        }
+        let asked = || all.iter().map(|topic| topic.0.load(Ordering::Relaxed)).sum::<u64>();
+        let turns = 1_000 / LOOKS_PER_TURN_MAX as u64 + 1;
+        for turn in 0..turns {
+            let before = asked();
+            // Slow turns: the first topics are due again before the last had theirs.
+            topics.changed(Signal(1));
+            topics.look(after(start, 20 * turn));
+            assert!(asked() - before <= LOOKS_PER_TURN_MAX as u64);
+            assert!(topics.wake_at().is_some_and(|at| at <= after(start, 20 * turn)));
+        }
+        assert!(all.iter().all(|topic| topic.0.load(Ordering::Relaxed) > 0), "one is forgotten");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::exec::{Queue, Worker, spawn};
 use crate::http::{Method, Responder, Response, Router};
-use crate::limits::AUDIT_JOBS_MAX;
+use crate::limits::{AUDIT_JOBS_MAX, AUDIT_NICENESS};
 use crate::store::{Audit, Check, StoreError};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -21,7 +21,7 @@ pub struct Report {
 
 /// Starts the thread. It only reads, so nobody has to wait for its end.
 pub fn start(domains: Vec<Box<dyn Audit>>) -> io::Result<Audits> {
-    let worker = AuditWorker { domains };
+    let worker = AuditWorker { domains, stands_back: false };
     let (audits, _threads) = spawn("audit", vec![worker], AUDIT_JOBS_MAX, AUDIT_JOBS_MAX)?;
     Ok(audits)
 }
@@ -42,9 +42,20 @@ pub fn route(router: Router, audits: &Audits) -> Router {
 /// an answer always covers what was acknowledged before the question.
 struct AuditWorker {
     domains: Vec<Box<dyn Audit>>,
+    /// Set on the worker's own thread.
+    stands_back: bool,
 }
 
 impl AuditWorker {
+    /// On Linux niceness belongs to a thread.
+    fn stand_back(&mut self) {
+        if !std::mem::replace(&mut self.stands_back, true)
+            && let Err(error) = rustix::process::nice(AUDIT_NICENESS)
+        {
+            tracing::warn!(%error, "audits compete with the loops for the cores");
+        }
+    }
+
     fn report(&mut self) -> Result<Report, StoreError> {
         let mut checks = Vec::new();
         for domain in &mut self.domains {
@@ -69,6 +80,7 @@ impl Report {
 
 impl Worker<Responder> for AuditWorker {
     fn run(&mut self, batch: &mut Vec<Responder>) {
+        self.stand_back();
         let response = match self.report() {
             Ok(report) => {
                 report.log();

@@ -40,6 +40,11 @@ impl Chunk {
 }
 
 impl SendQueue {
+    /// Nothing queued, nothing allocated.
+    pub const fn new() -> Self {
+        Self { chunks: VecDeque::new(), sent: 0, len: 0, spare: Vec::new() }
+    }
+
     /// Unsent bytes.
     pub fn len(&self) -> usize {
         self.len

@@ -48,7 +48,12 @@ fn bad(report: &Value, name: &str) -> Value {
 
 /// Changes the journal as an operator's shell could.
 pub(crate) fn tamper(data: &Path, sql: &str) {
-    let journal = Connection::open(data.join("gift.db")).expect("the journal opens");
+    tamper_with(&data.join("gift.db"), sql);
+}
+
+/// Changes another file.
+pub(crate) fn tamper_with(file: &Path, sql: &str) {
+    let journal = Connection::open(file).expect("the file opens");
     journal.busy_timeout(std::time::Duration::from_secs(60)).expect("a busy time-out");
     assert!(journal.execute(sql, []).expect("good SQL") > 0, "{sql} changes something");
 }

@@ -1,6 +1,6 @@
 //! The operator's tools on real folders: audit, import, export and backup, beside a server and without.
 
-use crate::audit::tamper;
+use crate::audit::{tamper, tamper_with};
 use crate::server::{Folder, Server, Start};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -119,7 +119,8 @@ fn folder_with_gifts() -> Folder {
 fn an_audit_of_a_folder_is_well_after_a_clean_end_and_after_a_kill() {
     let folder = folder_with_gifts();
     let table = done(&["audit"], &folder.data);
-    assert!(table.starts_with("check "), "{table}");
+    assert!(table.starts_with("no server uses "), "{table}");
+    assert!(table.contains("its checkpoint is of entry 22\ncheck "), "{table}");
     assert!(table.contains("gift: journal = boards (week)"), "{table}");
     assert!(!table.contains("DIFFERS"), "{table}");
     let server = folder.start().run();
@@ -131,13 +132,17 @@ fn an_audit_of_a_folder_is_well_after_a_clean_end_and_after_a_kill() {
 
 #[test]
 fn an_audit_of_a_folder_names_who_was_tampered_with() {
-    for (sql, check) in [
-        ("UPDATE gift SET worth = worth + 1 WHERE anchor_id IN (3, 4)", "boards (all)"),
-        ("UPDATE gift SET worth = worth + 1 WHERE anchor_id IN (3, 4)", "boards (day)"),
-        ("UPDATE gift SET audience_id = 99 WHERE anchor_id = 3", "fans"),
+    let worth = "UPDATE gift SET worth = worth + 1 WHERE anchor_id IN (3, 4)";
+    for (file, sql, check) in [
+        ("gift.db", worth, "boards (all)"),
+        ("gift.db", worth, "boards (day)"),
+        ("gift.db", "UPDATE gift SET audience_id = 99 WHERE anchor_id = 3", "fans"),
+        ("gift-checkpoint.db", "UPDATE board SET total = 1 WHERE anchor_id = 3", "boards (week)"),
+        ("gift-checkpoint.db", "UPDATE fan SET reached_us = 1 WHERE anchor_id >= 3", "fans"),
+        ("gift-checkpoint.db", "DELETE FROM board WHERE anchor_id = 3 AND period = 0", "(all)"),
     ] {
         let folder = folder_with_gifts();
-        tamper(&folder.data, sql);
+        tamper_with(&folder.data.join(file), sql);
         let said = tool(&["audit"], &folder.data, &[]);
         assert_eq!(said.code, Some(1), "{said:?}");
         assert!(said.err.starts_with("fanfare: the audit failed: "), "{said:?}");

@@ -2,7 +2,7 @@
 
 use crate::gift_model::TestClock;
 use crate::gift_rig::{Rig, START_S};
-use fanfare::gift::{Found, Read, Store, Write, Written};
+use fanfare::gift::{Found, Period, Read, Store, Write, Written};
 use fanfare::store::StoreError;
 use std::sync::Arc;
 
@@ -156,6 +156,25 @@ fn a_period_shows_its_span_and_ends_with_it() {
     assert_eq!(rig.get("/gift/top?period=hour").body, hour(START_S + 3_600, ""));
     let earlier = rig.get(&format!("/gift/top?period=hour&at={START_S}"));
     assert_eq!(earlier.body, hour(START_S, place));
+    // What was encoded for the next hour was once shown although the clock had been set back.
+    rig.clock.advance_s(-3_600);
+    assert_eq!(rig.get("/gift/top?period=hour").body, hour(START_S, place));
+}
+
+#[test]
+fn a_stream_turns_to_the_empty_board_when_its_period_ends() {
+    let rig = Rig::new();
+    rig.send(1, 7, 5);
+    let topic = rig.streams.topic(Period::Hour, 10);
+    let (before, version) =
+        (topic.event(), u64::try_from(START_S + 3_600).expect("late") * 1_000_000);
+    // Nothing is written when the hour ends, and yet the event is another one.
+    rig.clock.advance_s(3_600);
+    let after = topic.event();
+    assert!(after.version > before.version, "subscribers would drop it");
+    let data = format!(r#"{{"period":"hour","version":{version},"data":[]}}"#);
+    let expected = format!("event: board\nid: {version}\ndata: {data}\n\n");
+    assert_eq!(String::from_utf8_lossy(&after.bytes), expected);
 }
 
 #[test]

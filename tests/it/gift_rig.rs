@@ -20,6 +20,7 @@ pub(crate) const START_S: i64 = 1_795_248_000;
 /// A router with public and operator calls, and a client that opens a connection for each request.
 pub(crate) struct Rig {
     pub(crate) clock: Arc<TestClock>,
+    pub(crate) streams: Arc<Streams>,
     router: Rc<Router>,
 }
 
@@ -39,14 +40,15 @@ impl Rig {
     }
 
     pub(crate) fn over(store: &Arc<dyn Store>, clock: Arc<TestClock>) -> Self {
+        let streams = Arc::new(Streams::new(Arc::clone(store)));
         let options = ApiOptions {
             clock: Arc::clone(&clock) as _,
-            streams: Arc::new(Streams::new(Arc::clone(store))),
+            streams: Arc::clone(&streams),
             test_data: Some(1),
             config: ConfigView { backend: "local".to_owned(), ..ConfigView::default() },
         };
         let router = operator_routes(Router::new(), store, &options);
-        Self { clock, router: Rc::new(public_routes(router, store, &options)) }
+        Self { clock, streams, router: Rc::new(public_routes(router, store, &options)) }
     }
 
     pub(crate) fn call(&self, head: &str, headers: &str, body: &str) -> Answered {

@@ -93,6 +93,21 @@ fn a_refusal_does_not_repeat_a_long_key() {
 }
 
 #[test]
+fn a_number_beyond_every_range_is_named_by_its_field() {
+    let digits = "9".repeat(400);
+    for (body, field) in [
+        (r#"{"worth":1e999}"#.to_owned(), "worth"),
+        (format!(r#"{{"worth":{digits}}}"#), "worth"),
+        (format!(r#"{{"worth":-{digits}}}"#), "worth"),
+        (r#"{"a":{"b":[1,{"c":1e999}]}}"#.to_owned(), "c"),
+        (r#"{"worth":1e}"#.to_owned(), "body"),
+    ] {
+        let error = Object::parse(body.as_bytes()).expect_err("out of range");
+        assert_eq!(error.field, field, "{error}");
+    }
+}
+
+#[test]
 fn a_hundred_clients_with_one_key_send_one_gift() {
     let server = Server::start();
     let ids: BTreeSet<i64> = thread::scope(|scope| {

@@ -20,7 +20,10 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     let report = match DataFolder::open(data) {
         Ok(folder) => {
             let options = local_options(config, &Arc::new(Notifier::default()));
-            Report::new(local::audit_files(&folder, &options)?)
+            let audit = local::audit_files(&folder, &options)?;
+            let (name, entry) = (data.display(), audit.folded);
+            say(&format!("no server uses {name}; its checkpoint is of entry {entry}\n"))?;
+            Report::new(audit.checks)
         }
         Err(OpenError::InUse { .. }) => {
             serde_json::from_slice(&operator_client::get(config, "/audit")?)?

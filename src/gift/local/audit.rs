@@ -12,20 +12,22 @@ use super::{checkpoint, fan_audit, journal, load};
 use crate::gift::Period;
 use crate::gift::board::Board;
 use crate::gift::ledger::{BoardKey, Ledger};
-use crate::limits::{
-    GIFT_AUDIT_FANS_TOUCHED, GIFT_AUDIT_HOLD_LOOK_UPS, GIFT_AUDIT_HOLD_PLACES, GIFT_AUDIT_PAUSE,
-};
+use crate::limits::{GIFT_AUDIT_FANS_TOUCHED, GIFT_AUDIT_HOLD_LOOK_UPS, GIFT_AUDIT_HOLD_PLACES};
 use crate::store::sqlite::{self, Trouble};
 use crate::store::{Audit, Check, DataFolder, OpenError, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Duration;
 
 /// Keeps what it has read of the journal between two audits, so that an audit reads what is new.
 pub(super) struct Auditor {
     shared: Arc<Shared>,
     rules: Rules,
     proofreader: Proofreader,
+    /// Between two slices, for others.
+    pause: Duration,
     /// `None` in a folder without a checkpoint: then there is nothing to hold against the journal.
     reader: Option<Reader>,
     ledger: Ledger,
@@ -36,28 +38,40 @@ pub(super) struct Auditor {
     fans_turn: i64,
 }
 
-/// Audits the files of a folder that nobody serves: the journal against checkpoint and tail.
-pub(super) fn of_files(
+/// What the files of a folder say.
+#[derive(Clone, Debug)]
+pub struct FilesAudit {
+    /// The same as a server's.
+    pub checks: Vec<Check>,
+    /// The newest entry of the checkpoint. What is behind it comes from the journal on both sides.
+    pub folded: i64,
+}
+
+/// Audits a folder that nobody serves: reads the journal anew, and holds checkpoint and tail
+/// against it. Changes nothing.
+pub fn audit_files(
     folder: &Arc<DataFolder>,
     options: &super::LocalOptions,
-) -> Result<Vec<Check>, OpenError> {
+) -> Result<FilesAudit, OpenError> {
     let path = folder.file(journal::FILE);
     let journal = sqlite::open_record(&path, &journal::FORMAT)?;
     let shared = Arc::new(super::shared_of(folder, options));
     shared.replace(load::boards(&shared, &journal)?);
-    let mut auditor = Auditor::open(&shared)?;
-    auditor.run().map_err(|error| sqlite::refused(&path, error))
+    let mut auditor = Auditor::open(&shared, Duration::ZERO)?;
+    let checks = auditor.run().map_err(|error| sqlite::refused(&path, error))?;
+    Ok(FilesAudit { checks, folded: shared.folded_id.load(Ordering::Relaxed) })
 }
 
 impl Auditor {
-    pub(super) fn open(shared: &Arc<Shared>) -> Result<Self, OpenError> {
+    pub(super) fn open(shared: &Arc<Shared>, pause: Duration) -> Result<Self, OpenError> {
         let journal = sqlite::open_reader(&shared.folder.file(journal::FILE))?;
         let has_checkpoint = shared.folder.file(checkpoint::FILE).exists();
         let reader = has_checkpoint.then(|| Reader::open(shared)).transpose()?;
         Ok(Self {
             rules: shared.rules.apart(),
             shared: Arc::clone(shared),
-            proofreader: Proofreader::new(journal),
+            proofreader: Proofreader::new(journal, pause),
+            pause,
             reader,
             ledger: Ledger::default(),
             now_us: i64::MIN,
@@ -128,7 +142,7 @@ impl Auditor {
             }
             // One place twice, so that each pair of neighbours is seen under one hold.
             offset += GIFT_AUDIT_HOLD_PLACES - 1;
-            thread::sleep(GIFT_AUDIT_PAUSE);
+            thread::sleep(self.pause);
         }
         let mut after = i64::MIN;
         loop {
@@ -142,7 +156,7 @@ impl Auditor {
                 self.ledger.look_up(&mut comparison, anchor, total, place);
             }
             after = last;
-            thread::sleep(GIFT_AUDIT_PAUSE);
+            thread::sleep(self.pause);
         }
         let listed = self.look(key, Board::len)?;
         if is_kept(&self.rules, key, self.now_us) {
@@ -162,7 +176,8 @@ impl Auditor {
         let turn = std::iter::successors(ledger.anchor_after(self.fans_turn), |&anchor| {
             ledger.anchor_after(anchor)
         });
-        let (check, last) = fan_audit::compare(reader, &self.proofreader.journal, touched, turn)?;
+        let (check, last) =
+            fan_audit::compare(reader, &self.proofreader.journal, touched, turn, self.pause)?;
         self.fans_turn = last.unwrap_or(self.fans_turn);
         Ok(Some(check))
     }

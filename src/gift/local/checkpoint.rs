@@ -10,6 +10,7 @@ use super::shared::Shared;
 use super::state::Rules;
 use super::sums::{Fault, Sum, Sums};
 use crate::gift::Period;
+use crate::limits::GIFT_FOLD_CACHE_KIB;
 use crate::store::OpenError;
 use crate::store::sqlite::{self, Format};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -101,6 +102,8 @@ fn set_up(checkpoint: Connection) -> rusqlite::Result<Connection> {
     // then the start replays a longer tail.
     checkpoint.pragma_update(None, "synchronous", "NORMAL")?;
     checkpoint.pragma_update(None, "wal_autocheckpoint", 1000)?;
+    // Negative counts KiB, positive would count pages.
+    checkpoint.pragma_update(None, "cache_size", -GIFT_FOLD_CACHE_KIB)?;
     Ok(checkpoint)
 }
 

@@ -4,13 +4,14 @@ use super::journal;
 use super::reader::Reader;
 use crate::gift::ledger;
 use crate::limits::{
-    GIFT_AUDIT_FAN_ENTRIES_MAX, GIFT_AUDIT_FANS_IN_TURN, GIFT_AUDIT_PAUSE, GIFT_AUDIT_SLICE_ENTRIES,
+    GIFT_AUDIT_FAN_ENTRIES_MAX, GIFT_AUDIT_FANS_IN_TURN, GIFT_AUDIT_SLICE_ENTRIES,
 };
 use crate::store::Check;
 use rusqlite::Connection;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::thread;
+use std::time::Duration;
 
 /// Fans compared of each anchor: as many as can be asked for.
 const FANS: usize = 100;
@@ -26,6 +27,7 @@ pub(super) fn compare(
     journal: &Connection,
     touched: BTreeSet<i64>,
     turn: impl Iterator<Item = i64>,
+    pause: Duration,
 ) -> rusqlite::Result<(Check, Option<i64>)> {
     let (mut left, mut right, mut bad) = (0, 0, None);
     let (mut entries, mut last_in_turn) = (0, None);
@@ -43,7 +45,7 @@ pub(super) fn compare(
             continue;
         }
         let (answered, until) = reader.fans_as_of(anchor, FANS)?;
-        let (expected, read) = fans(journal, anchor, until)?;
+        let (expected, read) = fans(journal, anchor, until, pause)?;
         entries += read;
         let answered = answered.iter().map(|fan| (fan.id, fan.total_worth, fan.reached_at_us));
         let answered: Vec<Fan> = answered.collect();
@@ -60,7 +62,12 @@ pub(super) fn compare(
 }
 
 /// The best fans of an anchor in its entries up to `until`, and the number of those entries.
-fn fans(journal: &Connection, anchor_id: i64, until: i64) -> rusqlite::Result<(Vec<Fan>, i64)> {
+fn fans(
+    journal: &Connection,
+    anchor_id: i64,
+    until: i64,
+    pause: Duration,
+) -> rusqlite::Result<(Vec<Fan>, i64)> {
     let mut sums: HashMap<i64, (i64, i64)> = HashMap::new();
     let (mut after, mut entries) = (0, 0);
     loop {
@@ -73,7 +80,7 @@ fn fans(journal: &Connection, anchor_id: i64, until: i64) -> rusqlite::Result<(V
         if i64::try_from(slice.len()).unwrap_or(i64::MAX) < GIFT_AUDIT_SLICE_ENTRIES {
             break;
         }
-        thread::sleep(GIFT_AUDIT_PAUSE);
+        thread::sleep(pause);
     }
     let fans = sums.into_iter().filter(|(_, (worth, _))| *worth > 0);
     let mut fans: Vec<_> = fans.map(|(id, (worth, time_us))| (id, worth, time_us)).collect();

@@ -19,6 +19,7 @@ mod state;
 mod sums;
 mod transfer;
 
+pub use self::audit::{FilesAudit, audit_files};
 pub use self::journal::Line;
 pub use self::transfer::{JournalFile, TransferError, import};
 
@@ -31,9 +32,11 @@ use self::state::Rules;
 use super::period::{Calendar, Keep};
 use super::{Found, Read, Write, Written};
 use crate::exec::{self, Answer, BatchWorker, Executor, Job, Notifier, Queue};
-use crate::limits::{BATCH_JOBS_MAX, GIFT_CHECKPOINT_ENTRIES, QUEUE_JOBS_MAX, READ_BATCH_JOBS_MAX};
+use crate::limits::{
+    BATCH_JOBS_MAX, GIFT_AUDIT_PAUSE, GIFT_CHECKPOINT_ENTRIES, QUEUE_JOBS_MAX, READ_BATCH_JOBS_MAX,
+};
 use crate::meter::Tally;
-use crate::store::{Audit, Check, Clock, DataFolder, Health, OpenError, StoreError, SystemClock};
+use crate::store::{Audit, Clock, DataFolder, Health, OpenError, StoreError, SystemClock};
 use crossbeam_channel::bounded;
 use jiff::tz::TimeZone;
 use std::sync::Arc;
@@ -196,7 +199,7 @@ impl LocalGifts {
 
     /// Recomputes boards and fans from the journal, on a thread of its own.
     pub fn auditor(&self) -> Result<Box<dyn Audit>, OpenError> {
-        Ok(Box::new(Auditor::open(&self.shared)?))
+        Ok(Box::new(Auditor::open(&self.shared, GIFT_AUDIT_PAUSE)?))
     }
 
     /// What the store holds and does now; for metrics.
@@ -257,15 +260,6 @@ impl super::Store for LocalGifts {
     fn version(&self) -> u64 {
         self.shared.version()
     }
-}
-
-/// Audits a folder that nobody serves: reads the journal anew, and holds checkpoint and tail
-/// against it. Changes nothing.
-pub fn audit_files(
-    folder: &Arc<DataFolder>,
-    options: &LocalOptions,
-) -> Result<Vec<Check>, OpenError> {
-    audit::of_files(folder, options)
 }
 
 fn shared_of(folder: &Arc<DataFolder>, options: &LocalOptions) -> Shared {

@@ -2,11 +2,12 @@
 
 use super::journal;
 use crate::gift::ledger::{self, Row};
-use crate::limits::{GIFT_AUDIT_PAUSE, GIFT_AUDIT_REREAD_ENTRIES, GIFT_AUDIT_SLICE_ENTRIES};
+use crate::limits::{GIFT_AUDIT_REREAD_ENTRIES, GIFT_AUDIT_SLICE_ENTRIES};
 use crate::store::Check;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::thread;
+use std::time::Duration;
 
 /// Entries with one fingerprint: 10 million entries have 40,000 of them, about 1 MB.
 const BLOCK_ENTRIES: i64 = 256;
@@ -14,6 +15,8 @@ const BLOCK_ENTRIES: i64 = 256;
 /// A read-only connection with what was read through it.
 pub(super) struct Proofreader {
     pub(super) journal: Connection,
+    /// Between two slices.
+    pause: Duration,
     /// Read up to this entry.
     position: i64,
     time_us: i64,
@@ -27,9 +30,10 @@ pub(super) struct Proofreader {
 }
 
 impl Proofreader {
-    pub(super) fn new(journal: Connection) -> Self {
+    pub(super) fn new(journal: Connection, pause: Duration) -> Self {
         Self {
             journal,
+            pause,
             position: 0,
             time_us: i64::MIN,
             entries: 0,
@@ -67,7 +71,7 @@ impl Proofreader {
             }
             self.position = end;
             if end < until {
-                thread::sleep(GIFT_AUDIT_PAUSE);
+                thread::sleep(self.pause);
             }
         }
         Ok(())
@@ -92,7 +96,7 @@ impl Proofreader {
             }
             turn = block + 1;
             if number % per_pause == per_pause - 1 {
-                thread::sleep(GIFT_AUDIT_PAUSE);
+                thread::sleep(self.pause);
             }
         }
         self.turn = turn;
