@@ -14,6 +14,7 @@ use crate::gift::local::{LocalGifts, LocalOptions, LocalThreads};
 use crate::gift::period::Keep;
 use crate::gift::stream::Streams;
 use crate::hello::Directory;
+use crate::http::SlowLog;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
 use crate::ops::pprof::Profiling;
@@ -86,6 +87,8 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
         metrics: Arc::new(metrics),
         desk,
         profiling: Profiling::default(),
+        slow: Arc::new(SlowLog::new(config.slow_request.0)),
+        level: log.level(),
         dev: options.dev,
         notifier,
         config: config.clone(),

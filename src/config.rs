@@ -45,6 +45,10 @@ pub struct Config {
     pub readers: usize,
     /// How long answers in flight may take after the first signal.
     pub drain_timeout: Span,
+    /// From when on a request is remembered as slow.
+    pub slow_request: Span,
+    /// Answers tell where their time went.
+    pub server_timing: bool,
     /// The public listener.
     pub http: Http,
     /// The listener for TLV connections.
@@ -225,6 +229,8 @@ impl Config {
             loops: from.integer("loops", 0..=1_024),
             readers: from.integer("readers", 1..=64),
             drain_timeout: from.duration("drain_timeout", Duration::ZERO..=HOUR),
+            slow_request: from.duration("slow_request", Duration::ZERO..=HOUR),
+            server_timing: from.flag("server_timing"),
             http: Http::take(from),
             tlv: Tlv::take(from),
             admin: Admin {

@@ -131,6 +131,9 @@ pub const GIFT_LOG_PAGES_MAX: i32 = 4096;
 /// Operator calls that may wait for the thread that does them: a few people and scrapers.
 pub const OPERATOR_CALLS_MAX: usize = 64;
 
+/// Slow requests that are remembered for the operator, about 100 bytes each.
+pub const SLOW_REQUESTS_MAX: usize = 256;
+
 /// Seconds of one CPU profile that an operator may ask for.
 pub const PROFILE_SECONDS_MAX: i64 = 3_600;
 

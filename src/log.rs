@@ -16,7 +16,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt, reload};
 
 /// How long the end of the process waits for the last lines. A reader that takes none for so long
 /// is not going to.
@@ -28,6 +32,36 @@ pub struct Log {
     worker: Option<WorkerGuard>,
     dropped: DroppedLines,
     announced: AtomicBool,
+    level: LevelSwitch,
+}
+
+/// What is logged, to be changed while the process runs.
+#[derive(Clone, Default)]
+pub struct LevelSwitch(Option<reload::Handle<LevelFilter, Registry>>);
+
+/// From rare to chatty.
+const LEVELS: [(&str, LevelFilter); 5] = [
+    ("error", LevelFilter::ERROR),
+    ("warn", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
+    ("trace", LevelFilter::TRACE),
+];
+
+impl LevelSwitch {
+    /// The least severe level that is written, as a word of the config.
+    pub fn word(&self) -> &'static str {
+        let level = self.0.as_ref().and_then(reload::Handle::clone_current);
+        let found = LEVELS.iter().find(|(_, filter)| Some(*filter) == level);
+        found.map_or("off", |(word, _)| word)
+    }
+
+    /// Writes this level and what is more severe; false for a word that is none, or without a log.
+    pub fn set(&self, word: &str) -> bool {
+        let found = LEVELS.iter().find(|(known, _)| *known == word);
+        let (Some((_, filter)), Some(handle)) = (found, &self.0) else { return false };
+        handle.reload(*filter).is_ok()
+    }
 }
 
 /// How many lines never reached standard output; for metrics.
@@ -48,16 +82,18 @@ impl DroppedLines {
 pub fn start(settings: &config::Log) -> io::Result<Log> {
     // A descriptor of our own: the lock of `io::stdout` would be held while a write blocks.
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let log = Log::to(stdout, settings.queue_lines);
-    let events = tracing_subscriber::fmt()
-        .with_max_level(filter(settings.level))
+    let mut log = Log::to(stdout, settings.queue_lines);
+    let (level, handle) = reload::Layer::new(LevelFilter::from_level(filter(settings.level)));
+    let lines = fmt::layer()
         .with_ansi(settings.format == Format::Text && io::stdout().is_terminal())
         .with_writer(log.queue.clone());
+    let events = tracing_subscriber::registry().with(level);
     match settings.format {
-        Format::Text => events.try_init(),
-        Format::Json => events.json().flatten_event(true).try_init(),
+        Format::Text => events.with(lines).try_init(),
+        Format::Json => events.with(lines.json().flatten_event(true)).try_init(),
     }
     .map_err(io::Error::other)?;
+    log.level = LevelSwitch(Some(handle));
     panic::set_hook(Box::new(report_panic));
     Ok(log)
 }
@@ -75,6 +111,11 @@ impl Log {
         self.line(&format!("fanfare ready http={http} tlv={tlv} admin={admin}\n"));
     }
 
+    /// What is logged, to be changed.
+    pub fn level(&self) -> LevelSwitch {
+        self.level.clone()
+    }
+
     /// The counter of lines that were lost.
     pub fn dropped_lines(&self) -> DroppedLines {
         self.dropped.clone()
@@ -89,7 +130,13 @@ impl Log {
             .thread_name("log")
             .finish(counted);
         let dropped = DroppedLines { full: queue.error_counter(), failed };
-        Self { queue, worker: Some(worker), dropped, announced: AtomicBool::new(false) }
+        Self {
+            queue,
+            worker: Some(worker),
+            dropped,
+            announced: AtomicBool::new(false),
+            level: LevelSwitch::default(),
+        }
     }
 
     fn line(&self, line: &str) {

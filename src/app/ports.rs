@@ -7,8 +7,9 @@ use crate::exec::{Notifier, Outbox};
 use crate::gift;
 use crate::gift::api::ApiOptions;
 use crate::hello::Directory;
-use crate::http::{Answer, HttpLimits, HttpOptions, Method, Router, Service};
+use crate::http::{Answer, HttpLimits, HttpOptions, Method, Router, Service, SlowLog};
 use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
+use crate::log::LevelSwitch;
 use crate::net::{ConnectionLimit, EventLoop, PortOptions, Protocol};
 use crate::ops::audit::Audits;
 use crate::ops::pprof::Profiling;
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) desk: Desk,
     pub(super) profiling: Profiling,
+    pub(super) slow: Arc<SlowLog>,
+    pub(super) level: LevelSwitch,
     /// A developer's machine: profiles on the public listener too.
     pub(super) dev: bool,
 }
@@ -117,13 +120,15 @@ fn operator_routes(shared: &Arc<Shared>) -> Router {
     let router = ops::audit::route(router, &shared.audits);
     let router = ops::metrics_routes(router, &shared.metrics, &shared.desk);
     let router = ops::pprof::routes(router, &shared.profiling, &shared.desk);
+    let router = ops::slow::routes(router, &shared.slow, &shared.desk);
+    let router = ops::log_level::routes(router, &shared.level, &shared.desk);
     let router = gift::api::operator_routes(router, &shared.gifts, &shared.gift_options);
     counted(router, "admin", shared)
 }
 
 /// The complete router of a listener, its answers shown to the operator.
 fn counted(router: Router, listener: &'static str, shared: &Shared) -> Router {
-    let (router, stats) = router.counted();
+    let (router, stats) = router.counted(&shared.slow);
     shared.metrics.add_routes(listener, stats);
     router
 }
@@ -140,6 +145,7 @@ fn http_options(config: &Config) -> HttpOptions {
         idle_timeout: http.idle_timeout.0,
         head_timeout: http.head_timeout.0,
         body_timeout: http.body_timeout.0,
+        server_timing: config.server_timing,
         ..HttpOptions::default()
     }
 }

@@ -2,8 +2,10 @@
 //! asked.
 
 use super::executor::{Queue, Worker};
+use super::stamps::Stamps;
 use crate::store::{Store, StoreError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 /// Receives the outcome of one command, once, on the worker's thread. Made by whoever decoded the
 /// command; dropped without a call it must answer its client by itself.
@@ -13,12 +15,14 @@ pub type Answer<O> = Box<dyn FnOnce(Result<O, StoreError>) + Send>;
 pub struct Job<C, O> {
     command: C,
     answer: Answer<O>,
+    submitted: Instant,
 }
 
 impl<C, O> Job<C, O> {
     /// Hands `command` to a worker, or answers `Unavailable` at once when the queue is full.
     pub fn submit(queue: &Queue<Self>, command: C, answer: Answer<O>) {
-        if let Err(job) = queue.submit(Self { command, answer }) {
+        let submitted = Instant::now();
+        if let Err(job) = queue.submit(Self { command, answer, submitted }) {
             (job.answer)(Err(StoreError::Unavailable));
         }
     }
@@ -65,18 +69,22 @@ impl<S: Store> BatchWorker<S> {
 
 impl<S: Store> Worker<Job<S::Command, S::Outcome>> for BatchWorker<S> {
     fn run(&mut self, batch: &mut Vec<Job<S::Command, S::Outcome>>) {
+        let began = Instant::now();
         let (commands, answers): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|job| (job.command, job.answer)).unzip();
-        match self.apply(commands) {
+            batch.drain(..).map(|job| (job.command, (job.answer, job.submitted))).unzip();
+        let result = self.apply(commands);
+        let ended = Instant::now();
+        let stamps = |submitted| Stamps { submitted, began, ended };
+        match result {
             Ok(outcomes) => {
                 assert_eq!(outcomes.len(), answers.len(), "one outcome per command");
-                for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                    give(answer, Ok(outcome));
+                for ((answer, submitted), outcome) in answers.into_iter().zip(outcomes) {
+                    stamps(submitted).during(|| give(answer, Ok(outcome)));
                 }
             }
             Err(error) => {
-                for answer in answers {
-                    give(answer, Err(error));
+                for (answer, submitted) in answers {
+                    stamps(submitted).during(|| give(answer, Err(error)));
                 }
             }
         }

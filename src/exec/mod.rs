@@ -5,9 +5,11 @@ mod executor;
 mod mailbox;
 mod notifier;
 mod published;
+mod stamps;
 
 pub use batch_worker::{Answer, BatchWorker, Job};
 pub use executor::{Executor, Queue, Worker, spawn};
 pub use mailbox::{Delivery, Mailbox, Outbox, mailbox};
 pub use notifier::Notifier;
 pub use published::Published;
+pub use stamps::Stamps;

@@ -3,6 +3,7 @@
 use super::head::Connection;
 use super::reply_queue::Manner;
 use super::response::{Body, Response};
+use super::route_stats::Place;
 use crate::session::{HttpDate, SendQueue};
 use std::io::IoSlice;
 
@@ -58,7 +59,8 @@ pub(super) fn stream_head(date: &HttpDate, out: &mut SendQueue) {
 
 /// The whole answer to a connection that is refused before it has asked.
 pub fn refusal(why: &str, date: &HttpDate) -> Vec<u8> {
-    let manner = Manner { head_only: false, connection: Connection::Close };
+    let (connection, place) = (Connection::Close, Place::default());
+    let manner = Manner { head_only: false, connection, place };
     let mut out = SendQueue::default();
     response(Response::unavailable(why), manner, date, &mut out);
     let mut slices = [IoSlice::new(&[]); 2];
@@ -97,7 +99,8 @@ mod tests {
     #[test]
     fn a_large_shared_body_is_not_copied() {
         let body: Arc<[u8]> = vec![b'x'; COPIED_BYTES_MAX + 1].into();
-        let manner = Manner { head_only: false, connection: Connection::Goes };
+        let manner =
+            Manner { head_only: false, connection: Connection::Goes, place: Place::default() };
         let mut out = SendQueue::default();
         response(Response::json(Arc::clone(&body)), manner, &[b'-'; 29], &mut out);
         let mut slices = [IoSlice::new(&[]); 4];

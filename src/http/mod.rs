@@ -23,6 +23,8 @@ mod route;
 mod route_stats;
 mod router;
 mod session;
+mod slow_log;
+mod times;
 
 pub use encode::refusal;
 pub use field_error::FieldError;
@@ -36,16 +38,17 @@ pub use response::{Body, ContentType, HeaderValue, Response, Status};
 pub use route_stats::{Line, Place, RouteStats};
 pub use router::{ErrorRenderer, Handler, Router};
 pub use session::HttpSession;
-
-use std::time::Duration;
+pub use slow_log::{SlowLog, SlowRequest};
+pub use times::{Times, ms};
 
 /// Answers requests; called on the loop thread, so it must not block.
 pub trait Service {
     /// Decodes `request` and either answers now or hands the deferral to a worker.
     fn call(&self, request: &Request<'_>, deferral: Deferral<'_>) -> Answer;
 
-    /// An answer is on its way: counts it. `took` is zero when it came in the turn of its request.
-    fn answered(&self, _place: Place, _code: u16, _took: Duration) {}
+    /// An answer is on its way: counts it. It has no `times` when it came in the turn of its
+    /// request.
+    fn answered(&self, _place: Place, _code: u16, _times: Option<&Times>) {}
 }
 
 /// A request that the protocol itself refuses: what the answer says. The connection ends with it.

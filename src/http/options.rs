@@ -42,6 +42,8 @@ pub struct HttpOptions {
     pub body_timeout: Duration,
     /// A silent event stream gets a comment this often, so that proxies keep it open.
     pub stream_keep_alive: Duration,
+    /// Answers tell in `Server-Timing` where their time went.
+    pub server_timing: bool,
     /// Memory for all bodies that are on their way; clones share it.
     pub room: BodyRoom,
 }
@@ -54,6 +56,7 @@ impl Default for HttpOptions {
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             stream_keep_alive: Duration::from_secs(15),
+            server_timing: false,
             room: BodyRoom::default(),
         }
     }

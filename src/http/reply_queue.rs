@@ -1,9 +1,9 @@
 //! Puts answers back into request order: workers finish in any order, HTTP answers in one.
 
 use super::head::Connection;
-use super::responder::{Decision, Interest, Ticket};
-use super::response::Response;
+use super::responder::{Decision, HttpReply, Interest, Ticket};
 use super::route_stats::Place;
+use crate::exec::Stamps;
 use crate::limits::PIPELINE_DEPTH_MAX;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -14,6 +14,8 @@ pub(super) struct Manner {
     /// It was HEAD: no content.
     pub(super) head_only: bool,
     pub(super) connection: Connection,
+    /// Where the answer is counted.
+    pub(super) place: Place,
 }
 
 /// One request that is not yet answered on the wire.
@@ -23,12 +25,19 @@ pub(super) struct Slot {
     pub(super) is_safe: bool,
     /// [`Decision::Later`] while a worker has it.
     pub(super) decision: Decision,
-    /// Where the answer is counted.
-    pub(super) place: Place,
     /// When the request was complete.
     pub(super) since: Instant,
+    /// When the steps of its job were, once it is done.
+    pub(super) stamps: Option<Stamps>,
     /// What tells a worker that the client still waits.
     pub(super) interest: Option<Interest>,
+}
+
+impl Slot {
+    /// Of a request that came at `since`, and that others need not wait for.
+    pub(super) fn new(manner: Manner, decision: Decision, since: Instant) -> Self {
+        Self { manner, is_safe: true, decision, since, stamps: None, interest: None }
+    }
 }
 
 /// Open requests of one connection, oldest first.
@@ -76,12 +85,15 @@ impl ReplyQueue {
     }
 
     /// Stores the reply of a worker. False when nobody waits for it any more.
-    pub(super) fn fill(&mut self, ticket: Ticket, response: Response) -> bool {
+    pub(super) fn fill(&mut self, reply: HttpReply) -> bool {
+        let HttpReply { ticket, response, stamps } = reply;
         let first = self.next - self.slots.len() as u64;
         let index = ticket.0.checked_sub(first).and_then(|index| usize::try_from(index).ok());
         match index.and_then(|index| self.slots.get_mut(index)) {
             Some(slot) if matches!(slot.decision, Decision::Later) => {
                 slot.decision = Decision::Now(response);
+                slot.stamps = stamps;
+                slot.interest = None;
                 true
             }
             _ => false,
@@ -111,12 +123,18 @@ impl ReplyQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Response;
+
+    fn reply(ticket: Ticket, response: Response) -> HttpReply {
+        HttpReply { ticket, response, stamps: None }
+    }
 
     fn push(queue: &mut ReplyQueue, is_safe: bool) -> Ticket {
         let ticket = queue.issue();
-        let manner = Manner { head_only: false, connection: Connection::Goes };
-        let (decision, place, since) = (Decision::Later, Place::default(), Instant::now());
-        queue.push(Slot { manner, is_safe, decision, place, since, interest: None });
+        let (connection, place) = (Connection::Goes, Place::default());
+        let manner = Manner { head_only: false, connection, place };
+        let slot = Slot::new(manner, Decision::Later, Instant::now());
+        queue.push(Slot { is_safe, ..slot });
         ticket
     }
 
@@ -131,9 +149,9 @@ mod tests {
     fn replies_leave_in_request_order() {
         let mut queue = ReplyQueue::default();
         let (first, second) = (push(&mut queue, true), push(&mut queue, true));
-        assert!(queue.fill(second, Response::json("2")));
+        assert!(queue.fill(reply(second, Response::json("2"))));
         assert!(queue.pop_ready().is_none());
-        assert!(queue.fill(first, Response::json("1")));
+        assert!(queue.fill(reply(first, Response::json("1"))));
         assert_eq!(body(queue.pop_ready()).as_deref(), Some(b"1".as_slice()));
         assert_eq!(body(queue.pop_ready()).as_deref(), Some(b"2".as_slice()));
         assert!(queue.is_empty());
@@ -144,12 +162,12 @@ mod tests {
     fn a_reply_that_nobody_waits_for_is_ignored() {
         let mut queue = ReplyQueue::default();
         let spent = queue.issue();
-        assert!(!queue.fill(spent, Response::json("late")));
+        assert!(!queue.fill(reply(spent, Response::json("late"))));
         let open = push(&mut queue, false);
-        assert!(!queue.fill(spent, Response::json("late")));
-        assert!(!queue.fill(Ticket(99), Response::json("never issued")));
+        assert!(!queue.fill(reply(spent, Response::json("late"))));
+        assert!(!queue.fill(reply(Ticket(99), Response::json("never issued"))));
         assert!(queue.awaits_write());
-        assert!(queue.fill(open, Response::json("1")));
-        assert!(!queue.fill(open, Response::json("2")), "one request, one reply");
+        assert!(queue.fill(reply(open, Response::json("1"))));
+        assert!(!queue.fill(reply(open, Response::json("2"))), "one request, one reply");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::response::{Response, Status};
 use super::route_stats::Place;
-use crate::exec::{Delivery, Outbox};
+use crate::exec::{Delivery, Outbox, Stamps};
 use crate::session::{ConnId, Topic};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::convert::Infallible;
@@ -18,6 +18,8 @@ pub struct Ticket(pub(super) u64);
 pub struct HttpReply {
     pub(super) ticket: Ticket,
     pub(super) response: Response,
+    /// When the steps of its job were.
+    pub(super) stamps: Option<Stamps>,
 }
 
 /// A handler's decision. `Later` cannot be built without giving the responder away.
@@ -117,7 +119,7 @@ impl Responder {
 
     fn post(&mut self, response: Response) {
         if let Some(outbox) = self.outbox.take() {
-            let reply = HttpReply { ticket: self.ticket, response };
+            let reply = HttpReply { ticket: self.ticket, response, stamps: Stamps::current() };
             outbox.post(Delivery::Reply { conn: self.conn, reply });
         }
     }

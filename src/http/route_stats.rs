@@ -81,25 +81,34 @@ impl RouteStats {
         Arc::new(Self { patterns, cells })
     }
 
-    /// Counts an answer. Runs once a request: three additions where the answer came at once.
-    pub(super) fn count(&self, place: Place, code: u16, took: Duration) {
+    /// Counts an answer, which `took` so long unless it came at once. Runs once a request.
+    pub(super) fn count(&self, place: Place, code: u16, took: Option<Duration>) {
         let Some(cell) = self.cells.get(usize::from(place.0)) else { return };
         let Some(class) = cell.classes.get(usize::from(code / 100).wrapping_sub(1)) else { return };
-        if took.is_zero() {
-            class.at_once.add(1);
-        } else {
-            class.later.get_or_init(|| Box::new(Histogram::of_durations())).record_duration(took);
+        match took {
+            None => class.at_once.add(1),
+            Some(took) => {
+                let later = class.later.get_or_init(|| Box::new(Histogram::of_durations()));
+                later.record_duration(took);
+            }
         }
         if code == 503 {
             cell.shed.add(1);
         }
     }
 
+    /// Route and method of a place.
+    pub(super) fn names(&self, place: Place) -> (&str, &'static str) {
+        let index = usize::from(place.0);
+        let route = self.patterns.get(index / METHODS.len()).map_or(UNMATCHED, |pattern| pattern);
+        (route, METHODS[index % METHODS.len()].map_or("unknown", Method::token))
+    }
+
     /// What was counted, without what never occurred.
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         self.cells.iter().enumerate().flat_map(move |(index, cell)| {
-            let route = &*self.patterns[index / METHODS.len()];
-            let method = METHODS[index % METHODS.len()].map_or("unknown", Method::token);
+            let place = Place(u16::try_from(index).expect("a program has few routes"));
+            let (route, method) = self.names(place);
             let names = ["1xx", "2xx", "3xx", "4xx", "5xx"];
             cell.classes.iter().zip(names).filter_map(move |(class, status)| {
                 let durations = class.tally();
@@ -137,12 +146,12 @@ mod tests {
     #[test]
     fn answers_are_counted_where_they_belong() {
         let stats = RouteStats::new(["/a".into(), "/b".into()]);
-        stats.count(Place::default(), 400, Duration::ZERO);
-        stats.count(Place::of(2, Method::Post), 200, Duration::from_micros(300));
-        stats.count(Place::of(2, Method::Post), 200, Duration::ZERO);
-        stats.count(Place::of(2, Method::Post), 503, Duration::ZERO);
-        stats.count(Place::of(9, Method::Get), 200, Duration::ZERO);
-        stats.count(Place::of(1, Method::Get), 999, Duration::ZERO);
+        stats.count(Place::default(), 400, None);
+        stats.count(Place::of(2, Method::Post), 200, Some(Duration::from_micros(300)));
+        stats.count(Place::of(2, Method::Post), 200, None);
+        stats.count(Place::of(2, Method::Post), 503, None);
+        stats.count(Place::of(9, Method::Get), 200, None);
+        stats.count(Place::of(1, Method::Get), 999, None);
         let line = |line: Line<'_>| {
             let text = format!("{} {} {}", line.route, line.method, line.status);
             (text, line.durations.count(), line.durations.sum, line.shed)

@@ -7,10 +7,11 @@ use super::responder::{Answer, Deferral};
 use super::response::{Response, Status};
 use super::route::Route;
 use super::route_stats::{Place, RouteStats};
+use super::slow_log::{SlowLog, SlowRequest};
+use super::times::Times;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Answers the requests of one route.
 pub type Handler = Box<dyn Fn(&Request<'_>, Deferral<'_>) -> Answer>;
@@ -31,6 +32,7 @@ pub struct Router {
     by_length: Vec<Vec<usize>>,
     renderers: Vec<(Box<str>, ErrorRenderer)>,
     stats: Option<Arc<RouteStats>>,
+    slow: Option<Arc<SlowLog>>,
 }
 
 impl Router {
@@ -91,13 +93,15 @@ impl Router {
         self
     }
 
-    /// Counts the answers of all routes from now on; to be called when they are complete.
+    /// Counts the answers of all routes from now on, and notes those that take long; to be called
+    /// when the routes are complete.
     #[must_use]
-    pub fn counted(mut self) -> (Self, Arc<RouteStats>) {
+    pub fn counted(mut self, slow: &Arc<SlowLog>) -> (Self, Arc<RouteStats>) {
         let mut routes: Vec<&Route> = self.routes.iter().collect();
         routes.sort_by_key(|route| route.number);
         let stats = RouteStats::new(routes.into_iter().map(|route| route.pattern.clone()));
         self.stats = Some(Arc::clone(&stats));
+        self.slow = Some(Arc::clone(slow));
         (self, stats)
     }
 
@@ -207,9 +211,14 @@ impl Service for Router {
         }
     }
 
-    fn answered(&self, place: Place, code: u16, took: Duration) {
-        if let Some(stats) = &self.stats {
-            stats.count(place, code, took);
+    fn answered(&self, place: Place, code: u16, times: Option<&Times>) {
+        let Some(stats) = &self.stats else { return };
+        stats.count(place, code, times.map(|times| times.total));
+        if let (Some(slow), Some(times)) = (&self.slow, times)
+            && slow.is_slow(times)
+        {
+            let (route, method) = stats.names(place);
+            slow.push(SlowRequest { route: route.into(), method, status: code, times: *times });
         }
     }
 }

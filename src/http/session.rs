@@ -11,6 +11,7 @@ use super::request::Request;
 use super::responder::{Answer, Decision, Deferral, HttpReply};
 use super::response::{Response, Status};
 use super::route_stats::Place;
+use super::times::Times;
 use super::{Refusal, Service, encode};
 use crate::exec::Outbox;
 use crate::limits::{HEADER_SLOTS_MAX, SEND_BYTES_HIGH};
@@ -19,7 +20,7 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// See the module documentation. Idle, it owns no heap: whatever it needs between two calls is
 /// allocated when a request is incomplete or unanswered, and freed with it.
@@ -250,13 +251,14 @@ impl HttpSession {
         let Answer { decision, place, interest } = answer;
         self.progress = true;
         self.closing = head.connection == Connection::Close;
-        let manner =
-            Manner { head_only: head.method == super::Method::Head, connection: head.connection };
+        let head_only = head.method == super::Method::Head;
+        let manner = Manner { head_only, connection: head.connection, place };
         if self.replies.is_empty() && !matches!(decision, Decision::Later) {
-            self.encode(decision, manner, (place, Duration::ZERO), more, turn);
+            self.encode(decision, manner, None, more, turn);
         } else {
-            let (is_safe, since) = (head.method.is_safe(), turn.now);
-            self.replies.push(Slot { manner, is_safe, decision, place, since, interest });
+            let is_safe = head.method.is_safe();
+            let slot = Slot { is_safe, interest, ..Slot::new(manner, decision, turn.now) };
+            self.replies.push(slot);
         }
     }
 
@@ -266,31 +268,34 @@ impl HttpSession {
             debug_assert_eq!(self.phase, Phase::Open, "nothing is owed behind the last answer");
             self.progress = true;
             let more = more || !self.replies.is_empty() || self.incoming.is_some();
-            let took = turn.now.saturating_duration_since(slot.since);
-            self.encode(slot.decision, slot.manner, (slot.place, took), more, turn);
+            let times = Times::new(slot.since, turn.now, slot.stamps);
+            self.encode(slot.decision, slot.manner, Some(&times), more, turn);
         }
     }
 
-    /// `counted`: where, and how long the answer took.
+    /// `times`: where the time went, unless it was answered at once.
     fn encode(
         &mut self,
         decision: Decision,
         manner: Manner,
-        counted: (Place, Duration),
+        times: Option<&Times>,
         more: bool,
         turn: &mut Turn<'_>,
     ) {
-        let (place, took) = counted;
         let last = (self.draining || self.eof) && !more;
         let connection = if last { Connection::Close } else { manner.connection };
         let manner = Manner { connection, ..manner };
         match decision {
-            Decision::Now(response) => {
-                self.service.answered(place, response.status.code, took);
+            Decision::Now(mut response) => {
+                self.service.answered(manner.place, response.status.code, times);
+                if self.options.server_timing {
+                    let value = Times::server_timing(times);
+                    response = response.with_header("Server-Timing", &value);
+                }
                 encode::response(response, manner, turn.date, turn.out);
             }
             Decision::Stream { topic, last_event } => {
-                self.service.answered(place, Status::OK.code, took);
+                self.service.answered(manner.place, Status::OK.code, times);
                 self.start_stream(topic, last_event, manner, turn);
                 return;
             }
@@ -326,7 +331,7 @@ impl HttpSession {
         self.linger = true;
         self.incoming = None;
         self.recv = Vec::new();
-        let manner = Manner { head_only, connection: Connection::Close };
+        let manner = Manner { head_only, connection: Connection::Close, place: Place::default() };
         let response = match status {
             Status::UNAVAILABLE => Response::unavailable(why),
             _ => Response::error(status, why),
@@ -334,11 +339,9 @@ impl HttpSession {
         let decision = Decision::Now(response);
         self.replies.issue();
         if self.replies.is_empty() {
-            self.encode(decision, manner, (Place::default(), Duration::ZERO), false, turn);
+            self.encode(decision, manner, None, false, turn);
         } else {
-            let (place, since) = (Place::default(), turn.now);
-            let slot = Slot { manner, is_safe: true, decision, place, since, interest: None };
-            self.replies.push(slot);
+            self.replies.push(Slot::new(manner, decision, turn.now));
         }
     }
 
@@ -421,7 +424,7 @@ impl Session for HttpSession {
     }
 
     fn complete(&mut self, reply: HttpReply, turn: &mut Turn<'_>) {
-        self.replies.fill(reply.ticket, reply.response);
+        self.replies.fill(reply);
         self.advance(&[], turn);
     }
 

@@ -1,9 +1,8 @@
 //! Lets only those with the operator's token pass.
 
-use crate::http::{Answer, Deferral, Place, Request, Response, Service, Status};
+use crate::http::{Answer, Deferral, Place, Request, Response, Service, Status, Times};
 use std::hint::black_box;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// A service behind `Authorization: Bearer <token>` (RFC 6750 section 2.1).
 pub struct Gate {
@@ -38,8 +37,8 @@ impl Service for Gate {
         Answer::now(refusal.with_header("WWW-Authenticate", "Bearer"))
     }
 
-    fn answered(&self, place: Place, code: u16, took: Duration) {
-        self.service.answered(place, code, took);
+    fn answered(&self, place: Place, code: u16, times: Option<&Times>) {
+        self.service.answered(place, code, times);
     }
 }
 

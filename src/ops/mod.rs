@@ -4,10 +4,12 @@
 pub mod audit;
 mod desk;
 mod gate;
+pub mod log_level;
 mod metrics;
 mod page;
 pub mod pprof;
 mod process;
+pub mod slow;
 
 pub use desk::Desk;
 pub use gate::Gate;

@@ -32,6 +32,7 @@ mod net_lifecycle;
 mod net_topics;
 mod ops_metrics;
 mod ops_pprof;
+mod ops_slow;
 mod server;
 mod server_rules;
 mod tidy;

@@ -17,8 +17,8 @@ pub(crate) struct Start {
 /// A running server; killed when dropped.
 pub(crate) struct Server {
     child: Child,
-    /// Kept open, so that the server's log never meets a closed pipe; kept unread on purpose.
-    _stdout: BufReader<ChildStdout>,
+    /// Kept open, so that the server's log never meets a closed pipe; mostly unread on purpose.
+    stdout: BufReader<ChildStdout>,
     pub(crate) http: SocketAddr,
     pub(crate) tlv: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -100,7 +100,7 @@ impl Start {
             tlv: address("tlv="),
             admin: address("admin="),
             child,
-            _stdout: stdout,
+            stdout,
             folder: self.folder,
             data: self.data,
         }
@@ -148,6 +148,14 @@ impl Server {
     /// A connection to the operator listener.
     pub(crate) fn operator(&self) -> Client {
         Client::connect(self.admin)
+    }
+
+    /// Waits for the next line of its log.
+    pub(crate) fn log_line(&mut self) -> String {
+        let mut line = String::new();
+        let read = self.stdout.read_line(&mut line).expect("readable output");
+        assert!(read > 0, "the server ended");
+        line
     }
 
     /// The process id.

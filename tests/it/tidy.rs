@@ -40,7 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("src/profile.rs", &["limits"]),
     ("src/profile", &["limits"]),
     ("src/signal.rs", &["net"]),
-    ("src/ops", &["http", "net", "exec", "store", "session", "limits", "meter", "profile"]),
+    ("src/ops", &["http", "net", "exec", "store", "session", "limits", "log", "meter", "profile"]),
     ("src/cli", &["config", "limits"]),
 ];
 
