@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -37,6 +38,7 @@ struct Shared {
     /// What a request must hold to count as work, and who sent such.
     mark: &'static [u8],
     marked: Mutex<BTreeSet<SocketAddr>>,
+    reads: AtomicUsize,
 }
 
 impl FaultProxy {
@@ -77,6 +79,11 @@ impl FaultProxy {
         self.shared.marked.lock().expect("no panic within").clone()
     }
 
+    /// Pieces in which requests arrived.
+    pub(crate) fn reads(&self) -> usize {
+        self.shared.reads.load(Ordering::Relaxed)
+    }
+
     /// Cuts all connections, once.
     pub(crate) fn cut(&self) {
         for stream in self.shared.open.lock().expect("no panic within").drain(..) {
@@ -97,7 +104,14 @@ impl Drop for FaultProxy {
 impl Shared {
     fn new(server: SocketAddr, mark: &'static [u8]) -> Self {
         let fault = Mutex::new(Fault::None);
-        Self { fault, server, open: Mutex::default(), mark, marked: Mutex::default() }
+        Self {
+            fault,
+            server,
+            open: Mutex::default(),
+            mark,
+            marked: Mutex::default(),
+            reads: AtomicUsize::new(0),
+        }
     }
 
     fn fault(&self) -> std::sync::MutexGuard<'_, Fault> {
@@ -121,6 +135,7 @@ impl Shared {
     fn requests(&self, mut client: TcpStream, mut server: TcpStream) {
         let mut bytes = [0; 64 * 1024];
         while let Ok(read @ 1..) = client.read(&mut bytes) {
+            self.reads.fetch_add(1, Ordering::Relaxed);
             if bytes[..read].windows(self.mark.len()).any(|window| window == self.mark) {
                 let peer = client.peer_addr().expect("connected");
                 self.marked.lock().expect("no panic within").insert(peer);

@@ -41,10 +41,6 @@ impl MongoServer {
         self.addr
     }
 
-    pub(crate) fn uri(&self) -> String {
-        format!("mongodb://{}", self.addr)
-    }
-
     /// As a crash.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");

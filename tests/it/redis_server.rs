@@ -100,6 +100,30 @@ impl RedisServer {
         signal(&self.child, "-CONT");
     }
 
+    /// From now on it cannot write its dump, as on a full disk, and knows that.
+    pub(crate) fn break_dumps(&self) {
+        // A folder where the file should be: the save fails at its last step.
+        std::fs::create_dir(self.folder.path().join("gone")).expect("a folder");
+        self.ask::<()>(&["CONFIG", "SET", "dbfilename", "gone"]);
+        self.ask::<()>(&["CONFIG", "SET", "save", "3600 1"]);
+        self.ask::<String>(&["BGSAVE"]);
+        self.wait_saved("err");
+    }
+
+    /// Its dumps succeed again.
+    pub(crate) fn mend_dumps(&self) {
+        self.ask::<()>(&["CONFIG", "SET", "dbfilename", "dump.rdb"]);
+        self.ask::<String>(&["BGSAVE"]);
+        self.wait_saved("ok");
+    }
+
+    fn wait_saved(&self, status: &str) {
+        wait_for("a dump to end", || {
+            let info: String = self.ask(&["INFO", "persistence"]);
+            info.contains(&format!("rdb_last_bgsave_status:{status}"))
+        });
+    }
+
     fn dump_file(&self) -> PathBuf {
         self.folder.path().join("dump.rdb")
     }
@@ -162,6 +186,16 @@ impl RedisCluster {
             owner.is_some()
         });
         owner.expect("just found")
+    }
+
+    /// Another primary.
+    pub(crate) fn owner_other_than(&self, one: usize) -> usize {
+        let is_primary = |node: &RedisServer| {
+            node.ask::<String>(&["INFO", "replication"]).contains("role:master")
+        };
+        let others = self.nodes.iter().enumerate().filter(|(index, _)| *index != one);
+        let mut primaries = others.filter(|(_, node)| is_primary(node));
+        primaries.next().expect("three of them").0
     }
 
     /// Until every primary has a replica in step, so that a failover loses no slot.
