@@ -47,6 +47,7 @@ command -v cargo >/dev/null 2>&1 || {
 need cc gcc # SQLite is compiled in.
 # Real servers for the cluster's tests; the MongoDB-wire one is a Java library.
 need redis-server redis-server
+need openssl openssl
 need javac default-jdk-headless
 need mvn maven
 need_cargo fmt rustfmt rustfmt

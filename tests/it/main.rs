@@ -40,6 +40,8 @@ mod redis_cluster_lane;
 mod redis_lane;
 #[cfg(feature = "cluster")]
 mod redis_server;
+#[cfg(feature = "cluster")]
+mod redis_tls;
 mod server;
 mod server_rules;
 mod tidy;
