@@ -80,7 +80,7 @@ fn options(addr: SocketAddr) -> MongoOptions {
         uri: format!("mongodb://{addr}"),
         database: fresh_database(),
         threads: 10,
-        connect_timeout: Duration::from_millis(500),
+        connect_timeout: Duration::from_secs(1),
         operation_timeout: Duration::from_secs(5),
         queue_jobs_max: 64,
         batch_jobs_max: 1,
