@@ -4,7 +4,13 @@ mod check;
 mod clock;
 mod folder;
 mod health;
+#[cfg(feature = "cluster")]
+pub mod lane;
+#[cfg(feature = "cluster")]
+pub mod mongo;
 mod open_error;
+#[cfg(feature = "cluster")]
+pub mod redis;
 mod remembered;
 mod request_key;
 pub mod sqlite;

@@ -7,6 +7,8 @@ mod config;
 mod crashes;
 mod data_tools;
 mod disk_faults;
+#[cfg(feature = "cluster")]
+mod fault_proxy;
 mod fuzz_corpus;
 mod fuzz_targets;
 mod fuzz_tlv;
@@ -25,6 +27,10 @@ mod http_head;
 mod http_rig;
 mod http_router;
 mod http_splits;
+#[cfg(feature = "cluster")]
+mod mongo_lane;
+#[cfg(feature = "cluster")]
+mod mongo_server;
 mod net_accept;
 mod net_bytes;
 mod net_harness;
@@ -33,6 +39,14 @@ mod net_topics;
 mod ops_metrics;
 mod ops_pprof;
 mod ops_slow;
+#[cfg(feature = "cluster")]
+mod redis_cluster_lane;
+#[cfg(feature = "cluster")]
+mod redis_lane;
+#[cfg(feature = "cluster")]
+mod redis_server;
+#[cfg(feature = "cluster")]
+mod redis_tls;
 mod server;
 mod server_rules;
 mod tidy;
