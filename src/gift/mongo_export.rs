@@ -1,12 +1,15 @@
 //! Reads gifts from a mongoexport file: a document a line, or one array of them.
 
 use super::{Gift, WORTH};
+use crate::limits::IMPORT_DOCUMENT_BYTES_MAX;
 use jiff::Timestamp;
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::Value;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
+use std::rc::Rc;
 
 /// A gift that was given before it came to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,25 +36,8 @@ pub enum ExportError {
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
 
 /// Reads all gifts, in the order of the file. `now_us` is what no gift may be later than.
-pub fn read(mut input: impl BufRead, now_us: i64) -> Result<Vec<PastGift>, ExportError> {
-    let mut documents = Documents { now_us, gifts: Vec::new(), ids: HashSet::new() };
-    if input.fill_buf()?.starts_with(b"\xEF\xBB\xBF") {
-        input.consume(3);
-    }
-    let mut line = 1;
-    while let Some(&first) = input.fill_buf()?.first() {
-        if first == b'[' {
-            documents.read_array(input, line)?;
-            break;
-        }
-        if !first.is_ascii_whitespace() {
-            documents.read_lines(input, line)?;
-            break;
-        }
-        line += usize::from(first == b'\n');
-        input.consume(1);
-    }
-    Ok(documents.gifts)
+pub fn read(input: impl BufRead, now_us: i64) -> Result<Vec<PastGift>, ExportError> {
+    Documents::new(now_us, IMPORT_DOCUMENT_BYTES_MAX).read(input)
 }
 
 /// Sorts gifts by time, those of one time in the order in which they came, and makes the times grow
@@ -68,22 +54,56 @@ pub fn arrange(gifts: &mut [PastGift]) {
 struct Documents {
     now_us: i64,
     gifts: Vec<PastGift>,
-    /// Of documents with an `ObjectId`: the same one twice is the same gift twice.
-    ids: HashSet<u128>,
+    /// The same one twice is the same gift twice. Most are an `ObjectId`, which takes no heap.
+    ids: (HashSet<u128>, HashSet<String>),
+    document_bytes_max: usize,
+    /// What is left of it for the document of an array that is being read.
+    bytes_left: Rc<Cell<usize>>,
 }
 
 impl Documents {
+    fn new(now_us: i64, document_bytes_max: usize) -> Self {
+        let bytes_left = Rc::new(Cell::new(document_bytes_max));
+        let (gifts, ids) = (Vec::new(), Default::default());
+        Self { now_us, gifts, ids, document_bytes_max, bytes_left }
+    }
+
+    fn read(mut self, mut input: impl BufRead) -> Result<Vec<PastGift>, ExportError> {
+        if input.fill_buf()?.starts_with(b"\xEF\xBB\xBF") {
+            input.consume(3);
+        }
+        let mut line = 1;
+        while let Some(&first) = input.fill_buf()?.first() {
+            if first == b'[' {
+                self.read_array(input, line)?;
+                break;
+            }
+            if !first.is_ascii_whitespace() {
+                self.read_lines(input, line)?;
+                break;
+            }
+            line += usize::from(first == b'\n');
+            input.consume(1);
+        }
+        Ok(self.gifts)
+    }
+
     fn read_lines(&mut self, mut input: impl BufRead, first: usize) -> Result<(), ExportError> {
         let mut line = Vec::new();
         for number in first.. {
             line.clear();
-            if input.read_until(b'\n', &mut line)? == 0 {
+            let most = self.document_bytes_max;
+            let mut bounded = input.by_ref().take(most as u64 + 1);
+            if bounded.read_until(b'\n', &mut line)? == 0 {
                 break;
+            }
+            let malformed = |why: String| ExportError::Malformed(format!("line {number}: {why}"));
+            if line.len() > most {
+                return Err(malformed(too_long(most)));
             }
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let malformed = |why: String| ExportError::Malformed(format!("line {number}: {why}"));
             let document = serde_json::from_slice(&line)
                 .map_err(|error| malformed(format!("not a JSON document: {error}")))?;
             self.take(&document).map_err(malformed)?;
@@ -92,7 +112,8 @@ impl Documents {
     }
 
     fn read_array(&mut self, input: impl BufRead, first: usize) -> Result<(), ExportError> {
-        let mut json = serde_json::Deserializer::from_reader(input);
+        let (most, left) = (self.document_bytes_max, Rc::clone(&self.bytes_left));
+        let mut json = serde_json::Deserializer::from_reader(Bounded { input, most, left });
         let read = self.deserialize(&mut json).and_then(|()| json.end());
         read.map_err(|error| {
             if error.is_io() {
@@ -128,13 +149,39 @@ impl Documents {
         if time_us > self.now_us {
             return Err(String::from("time: lies in the future"));
         }
-        let id = fields.get("_id").and_then(|id| id.get("$oid")).and_then(Value::as_str);
-        let id = id.filter(|id| id.len() == 24).and_then(|id| u128::from_str_radix(id, 16).ok());
-        if id.is_some_and(|id| !self.ids.insert(id)) {
+        if fields.get("_id").is_some_and(|id| !self.is_new(id)) {
             return Err(String::from("_id: the same document comes twice"));
         }
         self.gifts.push(PastGift { gift, time_us });
         Ok(())
+    }
+
+    fn is_new(&mut self, id: &Value) -> bool {
+        let object_id = id.get("$oid").and_then(Value::as_str).filter(|text| text.len() == 24);
+        match object_id.and_then(|text| u128::from_str_radix(text, 16).ok()) {
+            Some(object_id) => self.ids.0.insert(object_id),
+            None => self.ids.1.insert(id.to_string()),
+        }
+    }
+}
+
+fn too_long(most: usize) -> String {
+    format!("a document is longer than {most} bytes")
+}
+
+/// Reads until one document of an array is longer than any should be.
+struct Bounded<R> {
+    input: R,
+    most: usize,
+    left: Rc<Cell<usize>>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        let left = self.left.get().checked_sub(read);
+        self.left.set(left.ok_or_else(|| io::Error::other(too_long(self.most)))?);
+        Ok(read)
     }
 }
 
@@ -159,6 +206,7 @@ impl<'de> Visitor<'de> for &mut Documents {
             self.take(&document)
                 .map_err(|why| A::Error::custom(format_args!("document {number}: {why}")))?;
             number += 1;
+            self.bytes_left.set(self.document_bytes_max);
         }
         Ok(())
     }
@@ -266,6 +314,27 @@ mod tests {
         let document = line(r#""audienceid":1,"anchorid":2,"worth":3,"time":4"#);
         let expected = "line 2: _id: the same document comes twice";
         assert_eq!(error(&format!("{document}\n{document}")), expected);
+        // Whoever chose the ids: they were compared only where MongoDB had.
+        for id in ["7", r#""a""#, r#"{"$numberLong":"7"}"#, r#"{"shop":1,"no":2}"#] {
+            let document = document.replace(r#"{"audience"#, &format!(r#"{{"_id":{id},"audience"#));
+            assert_eq!(error(&format!("{document}\n{document}")), expected, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_document_longer_than_any_is_refused_before_it_fills_the_memory() {
+        let read = |text: &str| Documents::new(NOW_US, 100).read(text.as_bytes());
+        let (well, pad) = (r#"{"audienceid":1,"anchorid":2,"worth":3,"time":4}"#, " ".repeat(99));
+        for (text, line) in
+            [(format!("{well}\n{pad}{well}"), "line 2: "), (format!("[{well},\n{pad}{well}]"), "")]
+        {
+            let found = read(&text).expect_err("too long").to_string();
+            assert_eq!(found, format!("{line}a document is longer than 100 bytes"));
+        }
+        let many = [well; 20];
+        for text in [many.join("\n"), format!("[{}]", many.join(","))] {
+            assert_eq!(read(&text).expect("none of them is long").len(), 20);
+        }
     }
 
     #[test]

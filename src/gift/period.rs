@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ZONES: [&str; 8] = [
+    const ZONES: [&str; 14] = [
         "UTC",
         "Asia/Shanghai",
         "Asia/Kolkata",
@@ -184,6 +184,16 @@ mod tests {
         "America/Toronto",
         "America/Havana",
         "Pacific/Apia",
+        // Half hours, and changes a minute past midnight.
+        "America/St_Johns",
+        // Midnights that do not come.
+        "America/Sao_Paulo",
+        "Asia/Beirut",
+        // Two hours at once.
+        "Antarctica/Troll",
+        // Offsets with seconds.
+        "Africa/Monrovia",
+        "Asia/Kathmandu",
     ];
 
     fn zone(name: &str) -> TimeZone {
@@ -293,6 +303,26 @@ mod tests {
             "2011-12-30T10:00:00Z",
             ("2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z"),
         );
+    }
+
+    #[test]
+    fn clocks_that_change_beside_midnight_leave_each_day_whole() {
+        // St John's jumped from 0:01 to 1:01 in spring, and went back from 0:01 to 23:01 in autumn.
+        let spring = ("2011-03-13T03:30:00Z", "2011-03-14T02:30:00Z");
+        for at in ["2011-03-13T03:30:00Z", "2011-03-13T03:31:00Z", "2011-03-14T02:29:59Z"] {
+            check("America/St_Johns", Period::Day, at, spring);
+        }
+        let minute = ("2011-03-13T03:30:00Z", "2011-03-13T03:31:00Z");
+        check("America/St_Johns", Period::Hour, "2011-03-13T03:30:59Z", minute);
+        let autumn = ("2010-11-07T02:30:00Z", "2010-11-08T03:30:00Z");
+        for at in ["2010-11-07T02:30:00Z", "2010-11-07T02:31:00Z", "2010-11-07T03:29:00Z"] {
+            check("America/St_Johns", Period::Day, at, autumn);
+        }
+        // Sao Paulo had no midnight: its day, and its week, begin at 1.
+        let jump = ("2018-11-04T03:00:00Z", "2018-11-05T02:00:00Z");
+        check("America/Sao_Paulo", Period::Day, "2018-11-04T03:00:00Z", jump);
+        let before = ("2018-11-03T03:00:00Z", "2018-11-04T03:00:00Z");
+        check("America/Sao_Paulo", Period::Day, "2018-11-04T02:59:59Z", before);
     }
 
     #[test]

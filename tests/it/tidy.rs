@@ -213,7 +213,8 @@ fn is_foreign(path: &Path) -> bool {
 
 /// Every Rust file, with its text.
 fn code() -> Vec<(PathBuf, String)> {
-    let is_ours = |path: &Path| path.is_dir() || path.extension().is_some_and(|end| end == "rs");
+    let is_rust = |path: &Path| path.extension().is_some_and(|end| end == "rs");
+    let is_ours = |path: &Path| if path.is_dir() { !is_foreign(path) } else { is_rust(path) };
     let folders = CODE.iter().map(Path::new).filter(|folder| folder.is_dir());
     let paths = folders.flat_map(|folder| files(folder, &is_ours));
     paths
