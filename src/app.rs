@@ -18,7 +18,7 @@ use crate::http::SlowLog;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
 use crate::ops::pprof::Profiling;
-use crate::ops::{self, Desk, Metrics, Part, Readiness};
+use crate::ops::{self, Desk, LastAudit, Metrics, Part, Readiness};
 use crate::profile::CpuProfile;
 use crate::signal;
 use crate::store::{Clock, DataFolder, SystemClock};
@@ -66,7 +66,8 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let notifier = Arc::new(Notifier::default());
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
     let (gifts, gift_threads) = open_gifts(config, &folder, &notifier)?;
-    let audits = ops::audit::start(vec![gifts.auditor()?])?;
+    let last_audit = Arc::new(LastAudit::default());
+    let audits = ops::audit::start(vec![gifts.auditor()?], &last_audit)?;
     let health = Arc::clone(&gifts);
     let part = Part::new("gift", move || health.health().stopped().map(str::to_owned));
     let ports = Ports::new(config);
@@ -75,7 +76,7 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     figures::gift(&mut metrics, &gifts);
     figures::log(&mut metrics, log.dropped_lines());
     let (desk, desk_threads) = Desk::open()?;
-    figures::operator(&mut metrics, &audits);
+    figures::audit(&mut metrics, &audits, last_audit);
     let gifts: Arc<dyn gift::Store> = gifts;
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), vec![part])),

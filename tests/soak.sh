@@ -2,7 +2,8 @@
 # What takes too long for every change: many rounds of crashes, many more random cases, fuzzing.
 #   tests/soak.sh [SECONDS of fuzzing per target, 300 unless told]
 # CRASH_ROUNDS sets the number of kills and of power cuts (100 unless told), PROPTEST_CASES the
-# number of random cases per property (20,000 unless told).
+# number of random cases per property (20,000 unless told), PROFILE_SECONDS how long to profile under
+# load (600 unless told).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-300}"
@@ -10,6 +11,12 @@ seconds="${1:-300}"
 echo "== crashes, ${CRASH_ROUNDS:=100} rounds each"
 export CRASH_ROUNDS
 cargo test --locked --test it -- crashes
+
+echo "== profiles under load, ${PROFILE_SECONDS:=600} s"
+export PROFILE_SECONDS
+cargo test --locked --test it -- profiles_one_after_the_other
+# Once is enough.
+unset PROFILE_SECONDS
 
 echo "== properties, ${PROPTEST_CASES:=20000} cases each"
 export PROPTEST_CASES

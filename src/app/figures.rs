@@ -4,7 +4,7 @@ use crate::exec::Executor;
 use crate::gift::local::LocalGifts;
 use crate::log::DroppedLines;
 use crate::ops::audit::Audits;
-use crate::ops::{Kind, Metrics, Page};
+use crate::ops::{Kind, LastAudit, Metrics, Page};
 use std::sync::Arc;
 
 /// The gift store: its boards, journal, keys and commits, and the executors behind it.
@@ -43,8 +43,9 @@ fn write_gift(page: &mut Page, gifts: &LocalGifts) {
         .durations(&[("store", "gift")], &figures.commits);
 }
 
-/// The executor of audits.
-pub(super) fn operator(metrics: &mut Metrics, audits: &Audits) {
+/// What the last audit found, and the executor of audits.
+pub(super) fn audit(metrics: &mut Metrics, audits: &Audits, last: Arc<LastAudit>) {
+    metrics.add_source(move |page| last.write(page));
     let audits = audits.clone();
     metrics.add_executors(move || vec![Executor::of("audit", &audits)]);
 }

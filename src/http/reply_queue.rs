@@ -100,6 +100,11 @@ impl ReplyQueue {
         }
     }
 
+    /// True while a worker wants to know whether the client still waits: its end must be seen then.
+    pub(super) fn has_interest(&self) -> bool {
+        self.slots.iter().any(|slot| slot.interest.is_some())
+    }
+
     /// Lets those who work on long answers know that nobody waits for them.
     pub(super) fn lose_interest(&mut self) {
         for slot in &mut self.slots {

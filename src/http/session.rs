@@ -476,7 +476,8 @@ impl Session for HttpSession {
 
     fn wants_input(&self, out: &SendQueue) -> bool {
         let takes_requests = !self.closing && !self.eof && !self.held && self.may_take(out);
-        self.phase == Phase::Open && (self.stream.is_some() || takes_requests)
+        self.phase == Phase::Open
+            && (self.stream.is_some() || takes_requests || self.replies.has_interest())
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -1,11 +1,13 @@
 //! `GET /audit`: asks every domain to recompute its figures, on a thread that may take its time.
 
+use super::last_audit::LastAudit;
 use crate::exec::{Queue, Worker, spawn};
 use crate::http::{Method, Responder, Response, Router};
 use crate::limits::{AUDIT_JOBS_MAX, AUDIT_NICENESS};
 use crate::store::{Audit, Check, StoreError};
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::sync::Arc;
 
 /// The right to answer one audit each; they wait for the worker.
 pub type Audits = Queue<Responder>;
@@ -20,8 +22,8 @@ pub struct Report {
 }
 
 /// Starts the thread. It only reads, so nobody has to wait for its end.
-pub fn start(domains: Vec<Box<dyn Audit>>) -> io::Result<Audits> {
-    let worker = AuditWorker { domains, stands_back: false };
+pub fn start(domains: Vec<Box<dyn Audit>>, last: &Arc<LastAudit>) -> io::Result<Audits> {
+    let worker = AuditWorker { domains, last: Arc::clone(last), stands_back: false };
     let (audits, _threads) = spawn("audit", vec![worker], AUDIT_JOBS_MAX, AUDIT_JOBS_MAX)?;
     Ok(audits)
 }
@@ -42,6 +44,8 @@ pub fn route(router: Router, audits: &Audits) -> Router {
 /// an answer always covers what was acknowledged before the question.
 struct AuditWorker {
     domains: Vec<Box<dyn Audit>>,
+    /// For the figures of the operator.
+    last: Arc<LastAudit>,
     /// Set on the worker's own thread.
     stands_back: bool,
 }
@@ -84,6 +88,7 @@ impl Worker<Responder> for AuditWorker {
         let response = match self.report() {
             Ok(report) => {
                 report.log();
+                self.last.note(&report.checks);
                 let body = serde_json::to_string(&report).expect("plain values become JSON");
                 Response::json(body)
             }

@@ -4,6 +4,7 @@
 pub mod audit;
 mod desk;
 mod gate;
+mod last_audit;
 pub mod log_level;
 mod metrics;
 mod page;
@@ -13,6 +14,7 @@ pub mod slow;
 
 pub use desk::Desk;
 pub use gate::Gate;
+pub use last_audit::LastAudit;
 pub use metrics::{Metrics, routes as metrics_routes};
 pub use page::{Family, Kind, Labels, Page};
 

@@ -108,7 +108,8 @@ impl Page {
             };
             found == name && labels.iter().all(has)
         });
-        matching.map(|(_, value)| value).sum()
+        // The sum of nothing would be -0.
+        matching.fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// The same for figures that are whole numbers.
@@ -219,6 +220,7 @@ fn figures_move_as_the_traffic_does() {
     assert_eq!(page.count(REQUESTS, &[("listener", "http")]), 13);
     let took = page.sum("fanfare_http_request_duration_seconds_sum", &[("route", "/gift/send")]);
     assert!(took > 0.0, "a commit takes time");
+    assert_eq!(page.count("fanfare_audit_ok", &[]), 0, "nobody has asked for an audit");
     let gift = |name| page.count(name, &[("store", "gift")]);
     assert_eq!(gift("fanfare_journal_position"), 3);
     assert_eq!(gift("fanfare_checkpoint_lag_entries"), 3);
@@ -240,6 +242,21 @@ fn figures_move_as_the_traffic_does() {
         assert!(page.sum(name, &[]) > 0.0, "{name}");
     }
     assert_eq!(page.count("fanfare_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1);
+}
+
+#[test]
+fn an_audit_leaves_its_findings_in_the_figures() {
+    let server = Server::start();
+    server.client().post("/gift/send", r#"{"audience_id":1,"anchor_id":7,"worth":5}"#);
+    let report = server.operator().get("/audit").json();
+    let checks = report["checks"].as_array().expect("checks");
+    let page = Page::of(&server);
+    for check in checks {
+        let name = check["name"].as_str().expect("a name");
+        assert_eq!(page.count("fanfare_audit_ok", &[("check", name)]), 1, "{name}");
+        assert_eq!(page.count("fanfare_audit_drift", &[("check", name)]), 0, "{name}");
+    }
+    assert!(!checks.is_empty() && page.count("fanfare_audit_timestamp_seconds", &[]) > 0);
 }
 
 #[test]
