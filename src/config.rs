@@ -254,7 +254,7 @@ impl Config {
     fn check(&self, reader: &mut Reader<'_>, dev: bool) {
         if dev && !self.http.listen.is_loopback() {
             let why = "a loopback address such as 127.0.0.1:8080, because --dev serves test data \
-                       and profiles to whoever can reach it";
+                       to whoever can reach it";
             reader.refuse("http.listen", why);
         }
         if !self.admin.listen.is_loopback() && self.admin.token.is_empty() {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   fanfare                              serve on :8080 (HTTP) and :8999 (TLV), data in ./data
-  fanfare --dev                        on 127.0.0.1:8080, with test data and profiles
+  fanfare --dev                        on 127.0.0.1:8080, with test data
   fanfare check --config live.toml     print what would be in effect, or what is wrong with it
   FANFARE__TLV__LISTEN=0.0.0.0:9000 fanfare
   fanfare audit                        does the board equal the journal?
@@ -14,8 +14,8 @@ Examples:
 
 Flags win over the environment, the environment over the file, the file over the defaults.
 
-Exit status: 0 ended as asked, 1 failed while starting or running, or an audit failed, 2 wrong command line or
-configuration.";
+Exit status: 0 ended as asked, 1 failed while starting or running, or an audit
+failed, 2 wrong command line or configuration.";
 
 /// The backend for live events: gift boards, exact and fast, on nothing but itself.
 #[derive(Debug, Parser)]
@@ -59,8 +59,8 @@ pub(super) struct ServeArgs {
     /// Sample the CPU at 99 Hz and write a profile for `go tool pprof` here at the end.
     #[arg(long, value_name = "FILE")]
     pub(super) cpu_profile: Option<PathBuf>,
-    /// A developer's machine: test data and profiles on the public listener, which must be a
-    /// loopback address (127.0.0.1:8080 if none is given).
+    /// A developer's machine: test data on the public listener, which must be a loopback address
+    /// (127.0.0.1:8080 if none is given).
     #[arg(long)]
     pub(super) dev: bool,
 }

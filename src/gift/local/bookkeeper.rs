@@ -252,6 +252,20 @@ mod tests {
     }
 
     #[test]
+    fn a_gift_and_two_revokes_of_it_in_one_batch_take_it_back_once() {
+        let (_dir, mut bookkeeper) = open();
+        let revoke = |reason: &str| Write::Revoke { id: 1, reason: reason.into(), key: None };
+        let batch = [sends(1), vec![revoke("spam"), revoke("again")]].concat();
+        let written = bookkeeper.apply(batch).expect("all is well");
+        let told = written.iter().map(|written| match written {
+            Written::Done { entry, replayed } => (entry.id, entry.worth, *replayed),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [(1, 1, false), (2, -1, false), (2, -1, true)]);
+        assert_eq!(count(&bookkeeper), (0, 2));
+    }
+
+    #[test]
     fn a_full_disk_fails_the_batch_and_the_next_finds_all_as_it_was() {
         let (_dir, mut bookkeeper) = open();
         bookkeeper.apply(sends(10)).expect("there is space");

@@ -81,14 +81,18 @@ pub(super) fn open(shared: &Shared, journal: &Connection) -> Result<Connection, 
     let reason = match sqlite::open_writer(&path, &FORMAT) {
         Ok(checkpoint) => match belongs(&checkpoint, shared, journal) {
             Ok(true) => return set_up(checkpoint).map_err(|e| sqlite::refused(&path, e)),
-            Ok(false) if missing => String::from("there was none"),
             Ok(false) => String::from("it is of another journal, time zone or keeping"),
             Err(error) => error.to_string(),
         },
         Err(error @ (OpenError::Folder { .. } | OpenError::ReadOnly { .. })) => return Err(error),
         Err(error) => error.to_string(),
     };
-    tracing::warn!(reason, "the gift checkpoint is made anew from the journal");
+    if missing {
+        // As in every new folder, and after an import or a restored backup.
+        tracing::info!("the gift checkpoint is made from the journal");
+    } else {
+        tracing::warn!(reason, "the gift checkpoint is made anew from the journal");
+    }
     let fail = |source| OpenError::Folder { path: path.clone(), source };
     sqlite::remove(&path).map_err(fail)?;
     let checkpoint = sqlite::open_writer(&path, &FORMAT)?;
