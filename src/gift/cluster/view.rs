@@ -206,6 +206,8 @@ impl View {
             return ScriptAnswer::Missing(steps);
         }
         self.generations.retain(|&generation, _| generation == switch.to);
+        // A rebuild of an empty journal took no step.
+        self.generations.entry(switch.to).or_default();
         self.current = Some(switch.to);
         ScriptAnswer::Done { full: Vec::new() }
     }
