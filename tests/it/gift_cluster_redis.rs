@@ -87,7 +87,14 @@ impl SimRedis {
     fn switch(&mut self, switch: &Switch) -> ScriptAnswer {
         let old = self.view.keys().map(|keys| keys.fences.clone()).unwrap_or_default();
         let before: Option<Generation> = self.view.current;
+        let old_keys = self.view.generations.clone();
         let answer = self.view.switch(switch);
+        if self.flaw == Flaw::NoGenerationCheck {
+            // Where nobody refuses old scripts, it shows only while their keys are there.
+            for (generation, keys) in old_keys {
+                self.view.generations.entry(generation).or_insert(keys);
+            }
+        }
         if self.flaw == Flaw::RebuildLetsScriptsRun && self.view.current != before {
             let keys = self.view.generations.get_mut(&switch.to).expect("it is current");
             for (stream, fence) in old {

@@ -4,8 +4,8 @@ use crate::gift_cluster_mongo::SimMongo;
 use crate::gift_cluster_redis::{Flaw, SimRedis};
 use crate::gift_crash::Dice;
 use fanfare::gift::cluster::{
-    Command, Draft, Event, Mode, Node, Now, Outcome, Record, RedisRequest, Rules, Stamp, Stream,
-    Ticket, Tuning,
+    Command, Draft, Event, Mode, Node, Now, Outcome, Record, RedisRequest, Rules, Stamp, Ticket,
+    Tuning,
 };
 use fanfare::gift::period::{Calendar, Keep};
 use fanfare::gift::{Entry, Gift};
@@ -18,9 +18,9 @@ use std::time::Duration;
 pub(crate) const PROCESSES: usize = 3;
 pub(crate) const ANCHORS: i64 = 5;
 /// Faults happen until then, and clients ask; milliseconds.
-const CHAOS_MS: u64 = 25_000;
+const CHAOS_MS: u64 = 20_000;
 /// By then everything has settled.
-const END_MS: u64 = 62_000;
+const END_MS: u64 = 45_000;
 const TICK_MS: u64 = 200;
 /// A command has failed by then, at the waiting side.
 const DEADLINE_MS: u64 = 400;
@@ -402,7 +402,7 @@ impl World {
         }
         let open = self.conns[usize::try_from(conn).expect("small")] == self.redis.incarnation;
         if !self.redis.is_up || !open {
-            return;
+            return self.disconnect(slot, life, conn);
         }
         let wall_s = self.wall_s();
         let Some(cut) = cut else {
@@ -510,7 +510,7 @@ impl World {
         if self.faults {
             let next = 20 + self.dice.below(400);
             self.at(next, What::Client);
-        } else if self.now_ms < CHAOS_MS + 28_000 {
+        } else if self.now_ms < CHAOS_MS + 15_000 {
             self.at(3_000, What::Client);
         }
         Ok(())
@@ -622,12 +622,5 @@ impl World {
             }
         }
         None
-    }
-
-    /// Where a document stands, by the id of its entry.
-    pub(crate) fn place(&self, entry: &Entry) -> Option<(Stream, u64)> {
-        let mut records = self.mongo.journal.values();
-        let record = records.find(|record| record.draft.entry.id == entry.id)?;
-        Some((record.stream, record.seq))
     }
 }
