@@ -543,7 +543,7 @@ impl World {
     fn client(&mut self) -> Result<(), String> {
         let slot = self.any_slot();
         self.at(0, What::Ask(slot));
-        for _ in 0..1 + self.dice.below(3) {
+        for _ in 0..=self.dice.below(3) {
             let ask = self.next_ask();
             self.unique += 1;
             let ticket = self.unique;
