@@ -9,6 +9,8 @@ mod fuzz_corpus;
 mod fuzz_targets;
 mod fuzz_tlv;
 mod gift_api;
+mod gift_cluster_clients;
+mod gift_cluster_faults;
 mod gift_cluster_mongo;
 mod gift_cluster_redis;
 mod gift_cluster_sim;
