@@ -12,6 +12,7 @@ mod gift_api;
 mod gift_cluster_clients;
 mod gift_cluster_faults;
 mod gift_cluster_mongo;
+mod gift_cluster_node;
 mod gift_cluster_redis;
 mod gift_cluster_sim;
 mod gift_cluster_world;
