@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# What takes too long for every change: many rounds of crashes, many more random cases, fuzzing.
+# What takes too long for every change: many rounds of crashes, many more random cases and simulated
+# clusters, fuzzing.
 #   tests/soak.sh [SECONDS of fuzzing per target, 300 unless told]
 # CRASH_ROUNDS sets the number of kills and of power cuts (100 unless told), PROPTEST_CASES the
-# number of random cases per property (20,000 unless told), PROFILE_SECONDS how long to profile under
-# load (600 unless told).
+# number of random cases per property (20,000 unless told), FANFARE_CLUSTER_SEEDS that of simulated
+# clusters (50,000 unless told), PROFILE_SECONDS how long to profile under load (600 unless told).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-300}"
@@ -19,7 +20,7 @@ cargo test --locked --test it -- profiles_one_after_the_other
 unset PROFILE_SECONDS
 
 echo "== properties, ${PROPTEST_CASES:=20000} cases each"
-export PROPTEST_CASES
+export PROPTEST_CASES FANFARE_CLUSTER_SEEDS="${FANFARE_CLUSTER_SEEDS:-50000}"
 cargo test --locked
 
 if ! cargo fuzz --version >/dev/null 2>&1; then
