@@ -1,9 +1,10 @@
 //! The clients of a simulated cluster: what they ask, and what they may expect.
 
 use crate::gift_cluster_world::{CHAOS_MS, PROCESSES, What, World};
-use fanfare::gift::cluster::{Draft, Event, Outcome, Stamp, Ticket};
+use fanfare::gift::cluster::{Draft, Event, Outcome, Stamp, Stream, Ticket};
 use fanfare::gift::{Entry, Gift};
 use fanfare::store::RequestKey;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const ANCHORS: i64 = 5;
@@ -51,7 +52,7 @@ impl World {
             return;
         };
         if let Some((conn, _)) = node.view() {
-            let read = What::Read { conn, stamp: node.stamp(mono), acked: self.acked.len() };
+            let read = What::Read { conn, stamp: node.stamp(mono), owed: self.owed.clone() };
             let delay = self.delay();
             self.at(delay, read);
         }
@@ -83,7 +84,7 @@ impl World {
                 let at = usize::try_from(self.dice.below(self.acked.len() as u64)).expect("small");
                 let target = self.acked[at].clone();
                 if target.revokes.is_none() {
-                    return self.revoke(id, time_us, &target);
+                    return revoke(id, time_us, &target);
                 }
             }
             (0..=6, _) => key = RequestKey::new(&format!("k{id}")),
@@ -92,13 +93,6 @@ impl World {
         let Gift { audience_id, anchor_id, worth } = gift;
         let entry = Entry { id, audience_id, anchor_id, worth, time_us, revokes: None };
         Ask { draft: Draft::gift(entry, key.as_ref(), (7, self.unique)), key }
-    }
-
-    pub(crate) fn revoke(&self, id: i64, time_us: i64, target: &Entry) -> Ask {
-        let &Entry { audience_id, anchor_id, worth, .. } = target;
-        let revokes = Some(target.id);
-        let entry = Entry { id, audience_id, anchor_id, worth: -worth, time_us, revokes };
-        Ask { draft: Draft::revoke(entry, target.time_us, "simulated".into()), key: None }
     }
 
     pub(crate) fn answered(&mut self, ticket: Ticket, outcome: Outcome) -> Result<(), String> {
@@ -121,6 +115,8 @@ impl World {
                 self.counts.acked += 1;
                 self.counts.degraded += u64::from(degraded);
                 self.counts.replayed += u64::from(replayed);
+                let owed = self.owed.entry(record.stream).or_insert(0);
+                *owed = record.seq.max(*owed);
                 self.acked.push(entry);
                 if self.dice.below(3) == 0 {
                     // Read your writes, and those of others, through any process.
@@ -142,7 +138,12 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn read(&mut self, conn: u64, stamp: Stamp, acked: usize) -> Result<(), String> {
+    pub(crate) fn read(
+        &mut self,
+        conn: u64,
+        stamp: Stamp,
+        owed: &BTreeMap<Stream, u64>,
+    ) -> Result<(), String> {
         let open = self.conns[usize::try_from(conn).expect("small")] == self.redis.incarnation;
         if !self.redis.is_up || !open || self.now_ms < self.redis_stalled_until {
             return Ok(());
@@ -152,6 +153,13 @@ impl World {
             return Ok(());
         }
         self.counts.fresh_reads += 1;
-        crate::gift_cluster_sim::check_read(self, acked)
+        crate::gift_cluster_sim::check_read(self, owed)
     }
+}
+
+fn revoke(id: i64, time_us: i64, target: &Entry) -> Ask {
+    let &Entry { audience_id, anchor_id, worth, .. } = target;
+    let revokes = Some(target.id);
+    let entry = Entry { id, audience_id, anchor_id, worth: -worth, time_us, revokes };
+    Ask { draft: Draft::revoke(entry, target.time_us, "simulated".into()), key: None }
 }

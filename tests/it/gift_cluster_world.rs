@@ -6,12 +6,12 @@ use crate::gift_cluster_redis::{Flaw, SimRedis};
 use crate::gift_crash::Dice;
 use fanfare::gift::Entry;
 use fanfare::gift::cluster::{
-    Command, Event, Mode, Node, Now, Record, RedisRequest, Rules, Stamp, Ticket, Tuning,
+    Command, Event, Mode, Node, Now, Record, RedisRequest, Rules, Stamp, Stream, Ticket, Tuning,
 };
 use fanfare::gift::period::{Calendar, Keep};
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::Duration;
 
 pub(crate) const PROCESSES: usize = 3;
@@ -90,7 +90,7 @@ pub(crate) enum What {
     Read {
         conn: u64,
         stamp: Stamp,
-        acked: usize,
+        owed: BTreeMap<Stream, u64>,
     },
     Connect {
         slot: usize,
@@ -136,6 +136,8 @@ pub(crate) struct World {
     /// Tickets under way.
     pub(crate) open: HashMap<Ticket, Ask>,
     pub(crate) acked: Vec<Entry>,
+    /// How far each stream is acknowledged.
+    pub(crate) owed: BTreeMap<Stream, u64>,
     pub(crate) first_answers: HashMap<String, Entry>,
     pub(crate) unique: u64,
     pub(crate) flaw: Flaw,
@@ -177,6 +179,7 @@ impl World {
             asks: Vec::new(),
             open: HashMap::new(),
             acked: Vec::new(),
+            owed: BTreeMap::new(),
             first_answers: HashMap::new(),
             unique: 0,
             flaw,
@@ -241,7 +244,7 @@ impl World {
                     self.redis.run(&request, self.wall_s());
                 }
             }
-            What::Read { conn, stamp, acked } => self.read(conn, stamp, acked)?,
+            What::Read { conn, stamp, owed } => self.read(conn, stamp, &owed)?,
             What::Connect { slot, life } => self.connect(slot, life),
             What::Client => self.client()?,
             What::Ask(slot) => self.ask_board(slot),
