@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod board;
+pub mod cluster;
 mod decode;
 pub mod local;
 mod order;

@@ -19,21 +19,21 @@ const ANCHORS: i64 = 5;
 type Acknowledged = Vec<(Write, Entry)>;
 
 /// Small numbers from a seed (xorshift).
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 20) % end
     }
 
-    fn pick(&mut self, range: std::ops::RangeInclusive<i64>) -> i64 {
+    pub(crate) fn pick(&mut self, range: std::ops::RangeInclusive<i64>) -> i64 {
         let end = u64::try_from(range.end() - range.start() + 1).expect("a small range");
         range.start() + i64::try_from(self.below(end)).expect("a small number")
     }

@@ -1,0 +1,100 @@
+//! What the parts of a node share while they handle one event.
+
+use super::freshness::Freshness;
+use super::message::{Command, Now, Op, RedisRequest};
+use super::record::Stream;
+use super::rules::Rules;
+use super::tuning::Tuning;
+use super::view::{Apply, Generation};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Why something was asked.
+#[derive(Clone, Debug)]
+pub(super) enum Purpose {
+    Insert { writer: usize },
+    Beat { flag: bool, sent: Duration },
+    Look { sent: Duration },
+    NewestForPass,
+    NewestOfDead { process: u64, number: u64 },
+    NewestForRebuild,
+    Journal { stream: Stream, after: u64, own: bool },
+    JournalForRebuild { generation: Generation },
+    Finish,
+    TakeLease { sent: Duration },
+    Apply { stream: Stream, own: bool, scripts: Vec<Apply> },
+    Rebuild,
+    Fences { sent: Duration },
+}
+
+/// Questions without an answer yet; each part asks a bounded number at a time.
+#[derive(Debug, Default)]
+pub(super) struct Ops {
+    next: Op,
+    pending: HashMap<Op, Purpose>,
+}
+
+impl Ops {
+    pub(super) fn open(&mut self, purpose: Purpose) -> Op {
+        self.next += 1;
+        self.pending.insert(self.next, purpose);
+        self.next
+    }
+
+    /// The purpose of an answer; `None` when nobody waits for it any more.
+    pub(super) fn close(&mut self, op: Op) -> Option<Purpose> {
+        self.pending.remove(&op)
+    }
+
+    pub(super) fn any(&self, is: impl Fn(&Purpose) -> bool) -> bool {
+        self.pending.values().any(is)
+    }
+
+    /// What Redis was asked is void.
+    fn forget_redis(&mut self) {
+        self.pending.retain(|_, purpose| {
+            !matches!(purpose, Purpose::Apply { .. } | Purpose::Rebuild | Purpose::Fences { .. })
+        });
+    }
+}
+
+/// What is known of Redis.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    pub(super) conn: Option<u64>,
+    pub(super) generation: Option<Generation>,
+    /// Redis said that it has no generation.
+    pub(super) is_empty: bool,
+    /// When connection or generation were first seen.
+    pub(super) since: Duration,
+    /// Fences are to be asked for.
+    pub(super) wants_fences: bool,
+}
+
+/// The surroundings of a step.
+pub(super) struct Context<'a> {
+    pub(super) now: Now,
+    pub(super) process: u64,
+    pub(super) tuning: &'a Tuning,
+    pub(super) rules: &'a Rules,
+    pub(super) ops: &'a mut Ops,
+    pub(super) out: &'a mut Vec<Command>,
+    pub(super) link: &'a mut Link,
+    pub(super) freshness: &'a mut Freshness,
+}
+
+impl Context<'_> {
+    /// Connection or generation changed: every answer that is under way speaks of the old ones.
+    pub(super) fn relink(&mut self, conn: Option<u64>, generation: Option<Generation>) {
+        self.ops.forget_redis();
+        self.freshness.forget();
+        let (since, wants_fences) = (self.now.mono, generation.is_none());
+        *self.link = Link { conn, generation, is_empty: false, since, wants_fences };
+    }
+
+    pub(super) fn redis(&mut self, purpose: Purpose, request: RedisRequest) {
+        let conn = self.link.conn.expect("asked only while connected");
+        let op = self.ops.open(purpose);
+        self.out.push(Command::Redis { op, conn, request });
+    }
+}

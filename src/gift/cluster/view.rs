@@ -1,0 +1,221 @@
+//! What the Redis scripts do, exactly, over the keys of one board.
+//!
+//! The scripts proper are held against this. All keys of a board share a hash tag, so that a script
+//! sees them all, and they are lost together: a fence never outlives the data it speaks of.
+
+use super::place_name::PlaceName;
+use super::record::Stream;
+use super::rules::{BoardId, Delta};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which set of keys: random, made by a rebuild.
+pub type Generation = u64;
+
+/// Applies the batches `from + 1 ..= to` of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Apply {
+    /// The caller's idea of the current generation.
+    pub generation: Generation,
+    /// Whose batches.
+    pub stream: Stream,
+    /// Where the fence must stand.
+    pub from: u64,
+    /// Where it stands afterwards.
+    pub to: u64,
+    /// Their sum per board and anchor.
+    pub deltas: Vec<Delta>,
+}
+
+/// Puts rows into a generation that is being built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Not the current one.
+    pub generation: Generation,
+    /// Steps are numbered from 0 and taken in order.
+    pub step: u64,
+    /// Absolute values of rows that no other step has.
+    pub rows: Vec<Delta>,
+    /// Batches whose gifts are in the rows of this rebuild.
+    pub fences: Vec<(Stream, u64)>,
+}
+
+/// Makes a built generation the current one; the keys of all others may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// What must be current.
+    pub from: Option<Generation>,
+    /// What becomes current.
+    pub to: Generation,
+    /// How many steps it was built in.
+    pub steps: u64,
+}
+
+/// What a script says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScriptAnswer {
+    /// It holds what was asked for, now or since earlier.
+    Done {
+        /// Anchors that may take no more.
+        full: Vec<i64>,
+    },
+    /// Nothing changed: the fence (or the next step of a rebuild) is elsewhere.
+    Missing(u64),
+    /// Nothing changed: this generation is current.
+    OtherGeneration(Option<Generation>),
+    /// Nothing changed: a total would leave its range, which the limit on totals excludes.
+    Refused,
+}
+
+/// One board: a hash of all anchors that ever had a gift, a sorted set of those above 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Board {
+    /// Total and newest time by anchor; never removed while the board is kept.
+    pub scores: BTreeMap<i64, (i64, i64)>,
+    /// Ascending, as the sorted set has them.
+    pub places: BTreeSet<PlaceName>,
+    /// When Redis forgets it.
+    pub expires_s: Option<i64>,
+}
+
+impl Board {
+    fn add(&mut self, delta: &Delta) {
+        let score = self.scores.entry(delta.anchor_id).or_insert((0, i64::MIN));
+        if score.0 > 0 {
+            self.places.remove(&PlaceName::new(score.0, score.1, delta.anchor_id));
+        }
+        // Checked before the first write of the script.
+        *score = (score.0 + delta.worth, score.1.max(delta.reached_at_us));
+        if score.0 > 0 {
+            self.places.insert(PlaceName::new(score.0, score.1, delta.anchor_id));
+        }
+        self.expires_s = delta.expires_s;
+    }
+
+    /// Total, time and anchor, best first.
+    pub fn top(&self, num: usize) -> Vec<(i64, i64, i64)> {
+        self.places.iter().rev().take(num).filter_map(PlaceName::parts).collect()
+    }
+}
+
+/// The keys of one generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// How far each stream is applied.
+    pub fences: BTreeMap<Stream, u64>,
+    /// By kind and beginning.
+    pub boards: BTreeMap<BoardId, Board>,
+    /// Steps of the rebuild that made it, so far.
+    pub steps: u64,
+}
+
+impl Keys {
+    /// How far a stream is applied.
+    pub fn fence(&self, stream: Stream) -> u64 {
+        self.fences.get(&stream).copied().unwrap_or(0)
+    }
+
+    /// Applies batches to these keys.
+    pub fn apply(&mut self, apply: &Apply, total_max: i64) -> ScriptAnswer {
+        let fence = self.fence(apply.stream);
+        if fence >= apply.to {
+            return ScriptAnswer::Done { full: Vec::new() };
+        }
+        if fence != apply.from {
+            return ScriptAnswer::Missing(fence);
+        }
+        // Scripts do not roll back: all is checked before the first write.
+        if !apply.deltas.iter().all(|delta| self.fits(delta)) {
+            return ScriptAnswer::Refused;
+        }
+        let mut full = Vec::new();
+        for delta in &apply.deltas {
+            let board = self.boards.entry(delta.board).or_default();
+            board.add(delta);
+            if board.scores[&delta.anchor_id].0 >= total_max && !full.contains(&delta.anchor_id) {
+                full.push(delta.anchor_id);
+            }
+        }
+        self.fences.insert(apply.stream, apply.to);
+        ScriptAnswer::Done { full }
+    }
+
+    fn fits(&self, delta: &Delta) -> bool {
+        let board = self.boards.get(&delta.board);
+        let total = board.and_then(|board| board.scores.get(&delta.anchor_id));
+        // Below 0 is allowed on the way: a revoke may be applied before its gift, when they
+        // were written by different writers.
+        total.map_or(0, |score| score.0).checked_add(delta.worth).is_some()
+    }
+}
+
+/// All keys of one board.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// `None` when Redis was emptied.
+    pub current: Option<Generation>,
+    /// The current one and those being built.
+    pub generations: BTreeMap<Generation, Keys>,
+}
+
+impl View {
+    /// The keys that are shown.
+    pub fn keys(&self) -> Option<&Keys> {
+        self.generations.get(&self.current?)
+    }
+
+    /// The script of [`Apply`].
+    pub fn apply(&mut self, apply: &Apply, total_max: i64) -> ScriptAnswer {
+        if self.current != Some(apply.generation) {
+            return ScriptAnswer::OtherGeneration(self.current);
+        }
+        self.generations.entry(apply.generation).or_default().apply(apply, total_max)
+    }
+
+    /// The script of [`Load`].
+    pub fn load(&mut self, load: &Load) -> ScriptAnswer {
+        if self.current == Some(load.generation) {
+            // A late repetition: its rows would undo what was applied since.
+            return ScriptAnswer::OtherGeneration(self.current);
+        }
+        let steps = self.generations.get(&load.generation).map_or(0, |keys| keys.steps);
+        if steps > load.step {
+            return ScriptAnswer::Done { full: Vec::new() };
+        }
+        if steps < load.step {
+            return ScriptAnswer::Missing(steps);
+        }
+        let keys = self.generations.entry(load.generation).or_default();
+        for row in &load.rows {
+            keys.boards.entry(row.board).or_default().add(row);
+        }
+        keys.fences.extend(load.fences.iter().copied());
+        keys.steps += 1;
+        ScriptAnswer::Done { full: Vec::new() }
+    }
+
+    /// The script of [`Switch`].
+    pub fn switch(&mut self, switch: &Switch) -> ScriptAnswer {
+        if self.current == Some(switch.to) {
+            return ScriptAnswer::Done { full: Vec::new() };
+        }
+        if self.current != switch.from {
+            return ScriptAnswer::OtherGeneration(self.current);
+        }
+        let steps = self.generations.get(&switch.to).map_or(0, |keys| keys.steps);
+        if steps != switch.steps {
+            return ScriptAnswer::Missing(steps);
+        }
+        self.generations.retain(|&generation, _| generation == switch.to);
+        // A rebuild of an empty journal took no step.
+        self.generations.entry(switch.to).or_default();
+        self.current = Some(switch.to);
+        ScriptAnswer::Done { full: Vec::new() }
+    }
+
+    /// What Redis does by itself with keys whose time has come.
+    pub fn expire(&mut self, now_s: i64) {
+        for keys in self.generations.values_mut() {
+            keys.boards.retain(|_, board| board.expires_s.is_none_or(|end_s| now_s < end_s));
+        }
+    }
+}

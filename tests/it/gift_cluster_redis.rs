@@ -1,0 +1,123 @@
+//! A simulated Redis: runs scripts, forgets its last writes, and has a planted flaw if wanted.
+
+use fanfare::gift::cluster::{
+    Apply, Generation, RedisAnswer, RedisRequest, ScriptAnswer, Switch, View,
+};
+use std::collections::VecDeque;
+
+/// States that it can fall back to.
+const HISTORY: usize = 60;
+
+/// What is wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// Nothing.
+    None,
+    /// The fence skips what is old, and steps over gaps.
+    SkipsOldOnly,
+    /// The fences are kept elsewhere, and survive what the data does not.
+    FenceApart,
+    /// Scripts are applied to whatever generation they name.
+    NoGenerationCheck,
+    /// A new generation takes over the fences of scripts that ran on the old one meanwhile.
+    RebuildLetsScriptsRun,
+    /// A process is declared gone while inserts of it may still land.
+    GoneTooEarly,
+    /// Some processes trust looks at the members that are older than others wait for.
+    TrustsOldLooks,
+    /// Everybody believes to hold the lease. That is none: it must do no harm.
+    LeaseForAll,
+}
+
+#[derive(Debug)]
+pub(crate) struct SimRedis {
+    pub(crate) view: View,
+    /// Changes whenever all connections break.
+    pub(crate) incarnation: u64,
+    pub(crate) is_up: bool,
+    history: VecDeque<View>,
+    flaw: Flaw,
+    total_max: i64,
+}
+
+impl SimRedis {
+    pub(crate) fn new(flaw: Flaw, total_max: i64) -> Self {
+        let (view, history) = (View::default(), VecDeque::new());
+        Self { view, incarnation: 0, is_up: true, history, flaw, total_max }
+    }
+
+    pub(crate) fn run(&mut self, request: &RedisRequest, now_s: i64) -> RedisAnswer {
+        self.view.expire(now_s);
+        if *request != RedisRequest::Fences {
+            self.history.push_back(self.view.clone());
+            if self.history.len() > HISTORY {
+                self.history.pop_front();
+            }
+        }
+        match request {
+            RedisRequest::Apply(scripts) => {
+                RedisAnswer::Scripts(scripts.iter().map(|apply| self.apply(apply)).collect())
+            }
+            RedisRequest::Load(load) => RedisAnswer::Scripts(vec![self.view.load(load)]),
+            RedisRequest::Switch(switch) => RedisAnswer::Scripts(vec![self.switch(switch)]),
+            RedisRequest::Fences => RedisAnswer::Fences {
+                generation: self.view.current,
+                fences: self.view.keys().map(|keys| keys.fences.clone()).unwrap_or_default(),
+            },
+        }
+    }
+
+    fn apply(&mut self, apply: &Apply) -> ScriptAnswer {
+        let mut apply = apply.clone();
+        if self.flaw == Flaw::SkipsOldOnly {
+            let fence = self.fence(&apply);
+            apply.from = fence;
+        }
+        if self.flaw == Flaw::NoGenerationCheck {
+            let keys = self.view.generations.entry(apply.generation).or_default();
+            return keys.apply(&apply, self.total_max);
+        }
+        self.view.apply(&apply, self.total_max)
+    }
+
+    fn fence(&self, apply: &Apply) -> u64 {
+        self.view.keys().map_or(0, |keys| keys.fence(apply.stream))
+    }
+
+    fn switch(&mut self, switch: &Switch) -> ScriptAnswer {
+        let old = self.view.keys().map(|keys| keys.fences.clone()).unwrap_or_default();
+        let before: Option<Generation> = self.view.current;
+        let answer = self.view.switch(switch);
+        if self.flaw == Flaw::RebuildLetsScriptsRun && self.view.current != before {
+            let keys = self.view.generations.get_mut(&switch.to).expect("it is current");
+            for (stream, fence) in old {
+                let new = keys.fences.entry(stream).or_insert(0);
+                *new = fence.max(*new);
+            }
+        }
+        answer
+    }
+
+    /// All connections break; the last `writes` are forgotten.
+    pub(crate) fn fall_back(&mut self, writes: usize) {
+        self.incarnation += 1;
+        if self.history.is_empty() {
+            return;
+        }
+        let at = self.history.len() - writes.clamp(1, self.history.len());
+        let newer = std::mem::replace(&mut self.view, self.history[at].clone());
+        self.history.truncate(at);
+        if self.flaw == Flaw::FenceApart {
+            for (generation, keys) in &mut self.view.generations {
+                if let Some(newer) = newer.generations.get(generation) {
+                    keys.fences = newer.fences.clone();
+                }
+            }
+        }
+    }
+
+    /// FLUSHALL: no connection breaks.
+    pub(crate) fn flush(&mut self) {
+        self.view = View::default();
+    }
+}
