@@ -45,6 +45,11 @@ command -v cargo >/dev/null 2>&1 || {
     exit 1
 }
 need cc gcc # SQLite is compiled in.
+# Real servers for the cluster's tests; the MongoDB-wire one is a Java library.
+need redis-server redis-server
+need openssl openssl
+need javac default-jdk-headless
+need mvn maven
 need_cargo fmt rustfmt rustfmt
 need_cargo clippy clippy rust-clippy
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -59,6 +64,12 @@ cargo fmt --check
 
 step "lints"
 cargo clippy --all-targets --locked -- -D warnings
+
+step "lints without the cluster"
+cargo clippy --all-targets --locked --no-default-features -- -D warnings
+
+step "the tests' MongoDB-wire server"
+tests/mongo/build.sh
 
 step "tests"
 cargo test --locked

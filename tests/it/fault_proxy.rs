@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+/// What is read at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
 /// What is done to every connection from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -133,7 +136,7 @@ impl Shared {
     }
 
     fn requests(&self, mut client: TcpStream, mut server: TcpStream) {
-        let mut bytes = [0; 64 * 1024];
+        let mut bytes = vec![0; PIECE_BYTES];
         while let Ok(read @ 1..) = client.read(&mut bytes) {
             self.reads.fetch_add(1, Ordering::Relaxed);
             if bytes[..read].windows(self.mark.len()).any(|window| window == self.mark) {
@@ -148,7 +151,7 @@ impl Shared {
     }
 
     fn answers(&self, mut server: TcpStream, mut client: TcpStream) {
-        let mut bytes = [0; 64 * 1024];
+        let mut bytes = vec![0; PIECE_BYTES];
         while let Ok(read @ 1..) = server.read(&mut bytes) {
             let fault = *self.fault();
             let passed = match fault {

@@ -40,6 +40,8 @@ mod net_topics;
 mod redis_cluster_lane;
 mod redis_lane;
 mod redis_server;
+#[cfg(feature = "cluster")]
+mod redis_tls;
 mod server;
 mod server_rules;
 mod tidy;

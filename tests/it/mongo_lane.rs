@@ -80,7 +80,7 @@ fn options(addr: SocketAddr) -> MongoOptions {
         uri: format!("mongodb://{addr}"),
         database: fresh_database(),
         threads: 10,
-        connect_timeout: Duration::from_millis(500),
+        connect_timeout: Duration::from_secs(1),
         operation_timeout: Duration::from_secs(5),
         queue_jobs_max: 64,
         batch_jobs_max: 1,
@@ -147,12 +147,18 @@ fn established(server: SocketAddr) -> BTreeSet<SocketAddr> {
 fn duplicates_are_told_per_document() {
     let rig = Rig::to(MongoServer::shared().addr());
     rig.insert(&[doc! { "_id": 1 }, doc! { "_id": 3 }]);
-    use Inserted::{Done, Duplicate};
-    assert_eq!(rig.insert(&ids(5)), [Done, Duplicate, Done, Duplicate, Done]);
-    assert_eq!(rig.insert(&ids(5)), vec![Duplicate; 5]);
+    assert_eq!(
+        rig.insert(&ids(5)),
+        [Inserted::Done, Inserted::Duplicate, Inserted::Done, Inserted::Duplicate, Inserted::Done]
+    );
+    assert_eq!(rig.insert(&ids(5)), vec![Inserted::Duplicate; 5]);
     let many = rig.insert(&ids(2_500));
-    assert_eq!(many.iter().filter(|fate| **fate == Done).count(), 2_495, "over several commands");
-    assert_eq!(many[..5], vec![Duplicate; 5]);
+    assert_eq!(
+        many.iter().filter(|fate| **fate == Inserted::Done).count(),
+        2_495,
+        "over several commands"
+    );
+    assert_eq!(many[..5], vec![Inserted::Duplicate; 5]);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! the same data.
 
 use crate::redis_server::wait_for;
+use mongodb::bson::doc;
+use mongodb::sync::Client;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -97,7 +99,11 @@ impl MongoServer {
         stdout.read_line(&mut line).expect("readable output");
         let port = line.trim().strip_prefix("ready ").and_then(|port| port.parse().ok());
         let port = port.unwrap_or_else(|| panic!("the server did not start: {line:?}"));
-        Self { child, _stdin: stdin, addr: SocketAddr::from(([127, 0, 0, 1], port)), folder }
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        if version == "5.0" {
+            warm_up(addr);
+        }
+        Self { child, _stdin: stdin, addr, folder }
     }
 }
 
@@ -106,6 +112,13 @@ impl Drop for MongoServer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The first answers of a new server are slow enough, on a busy machine, to pass for none.
+fn warm_up(addr: SocketAddr) {
+    let uri = format!("mongodb://{addr}/?connectTimeoutMS=30000&serverSelectionTimeoutMS=30000");
+    let client = Client::with_uri_str(uri).expect("an address");
+    client.database("warm").run_command(doc! { "ping": 1 }).run().expect("it answers");
 }
 
 /// A name for a database that no other test has.

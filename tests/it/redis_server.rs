@@ -1,5 +1,6 @@
 //! Real Redis servers on free ports: single ones, and a cluster of three with replicas.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -103,8 +104,7 @@ impl RedisServer {
     /// From now on it cannot write its dump, as on a full disk, and knows that.
     pub(crate) fn break_dumps(&self) {
         // A folder where the file should be: the save fails at its last step.
-        std::fs::create_dir(self.folder.path().join("gone")).expect("a folder");
-        self.ask::<()>(&["CONFIG", "SET", "dbfilename", "gone"]);
+        std::fs::create_dir(self.dump_file()).expect("a folder");
         self.ask::<()>(&["CONFIG", "SET", "save", "3600 1"]);
         self.ask::<String>(&["BGSAVE"]);
         self.wait_saved("err");
@@ -112,7 +112,7 @@ impl RedisServer {
 
     /// Its dumps succeed again.
     pub(crate) fn mend_dumps(&self) {
-        self.ask::<()>(&["CONFIG", "SET", "dbfilename", "dump.rdb"]);
+        std::fs::remove_dir(self.dump_file()).expect("the folder in the way");
         self.ask::<String>(&["BGSAVE"]);
         self.wait_saved("ok");
     }
@@ -196,6 +196,21 @@ impl RedisCluster {
         let others = self.nodes.iter().enumerate().filter(|(index, _)| *index != one);
         let mut primaries = others.filter(|(_, node)| is_primary(node));
         primaries.next().expect("three of them").0
+    }
+
+    /// Until all nodes name the same primaries for the same slots, since the same epoch.
+    pub(crate) fn wait_agreed(&self) {
+        // Id and epoch, then the slots.
+        let view = |node: &RedisServer| -> BTreeSet<String> {
+            let nodes: String = node.ask(&["CLUSTER", "NODES"]);
+            let serving = nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+            let serving = serving.filter(|fields| fields.len() > 8);
+            serving.map(|line| format!("{} {} {:?}", line[0], line[6], &line[8..])).collect()
+        };
+        wait_for("the nodes to agree", || {
+            let views: BTreeSet<_> = self.nodes.iter().map(view).collect();
+            views.len() == 1
+        });
     }
 
     /// Until every primary has a replica in step, so that a failover loses no slot.

@@ -4,7 +4,7 @@ use super::fate::{Inserted, MongoError, of_insert};
 use super::options::MongoOptions;
 use crate::store::lane::{Breaker, LaneError};
 use mongodb::IndexModel;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, doc, to_vec};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{IndexOptions, ReturnDocument};
 use mongodb::sync::{Client, Collection, Database};
@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 /// The oldest version that the driver and our queries are made for.
 const VERSION_MIN: (i64, i64) = (4, 4);
 
-/// Documents of one insert command: few enough that the driver makes one command of them, so that
-/// the fate of one tells nothing false about another.
+/// Documents of one insert command; the server takes 100,000.
 const INSERT_DOCUMENTS_MAX: usize = 1_000;
+
+/// Bytes of documents that the driver surely makes one command of; the server takes 48 MB.
+const INSERT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Documents that one answer brings.
 const READ_BATCH: u32 = 1_000;
@@ -85,7 +87,11 @@ impl Mongo {
         let mut fates = Vec::with_capacity(documents.len());
         for part in documents.chunks(INSERT_DOCUMENTS_MAX) {
             let result = collection.insert_many(part).ordered(false).run();
-            let part_fates = of_insert(part.len(), &result);
+            let mut part_fates = of_insert(part.len(), &result);
+            if part_fates[0] == Inserted::NotSent && !is_one_command(part) {
+                // The driver made several commands of it, and the first may have gone.
+                part_fates.fill(Inserted::Unknown);
+            }
             let away =
                 part_fates.iter().any(|fate| matches!(fate, Inserted::NotSent | Inserted::Unknown));
             self.tell_breaker(away);
@@ -187,6 +193,11 @@ impl Mongo {
             self.breaker.succeeded();
         }
     }
+}
+
+fn is_one_command(documents: &[Document]) -> bool {
+    let bytes = |document: &Document| to_vec(document).map_or(usize::MAX, |bytes| bytes.len());
+    documents.iter().map(bytes).fold(0, usize::saturating_add) <= INSERT_BYTES_MAX
 }
 
 fn refusal(error: &Error) -> LaneError {

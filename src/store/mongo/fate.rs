@@ -55,19 +55,18 @@ impl From<&Error> for MongoError {
     fn from(error: &Error) -> Self {
         match &*error.kind {
             ErrorKind::ServerSelection { .. } | ErrorKind::DnsResolve { .. } => Self::NotSent,
-            ErrorKind::Authentication { message, .. } => Self::Refused(message.clone()),
             ErrorKind::Command(command) => of_code(command.code, &command.message),
             ErrorKind::Write(WriteFailure::WriteError(write)) => {
                 of_code(write.code, &write.message)
             }
-            // Written here, but not known to be on a majority.
-            ErrorKind::Write(_) | ErrorKind::InsertMany(_) => Self::Unknown,
             ErrorKind::InvalidArgument { message, .. }
+            | ErrorKind::Authentication { message, .. }
             | ErrorKind::InvalidTlsConfig { message, .. }
             | ErrorKind::IncompatibleServer { message, .. } => Self::Refused(message.clone()),
             ErrorKind::BsonDeserialization(_) | ErrorKind::BsonSerialization(_) => {
                 Self::Refused(error.to_string())
             }
+            // A failed write concern is among these: written, but not known to be on a majority.
             _ => Self::Unknown,
         }
     }
@@ -83,10 +82,7 @@ fn of_code(code: i32, message: &str) -> MongoError {
 
 /// One fate for each of `count` documents, from the driver's answer to one unordered command.
 pub(super) fn of_insert<T>(count: usize, result: &Result<T, Error>) -> Vec<Inserted> {
-    let error = match result {
-        Ok(_) => return vec![Inserted::Done; count],
-        Err(error) => error,
-    };
+    let Err(error) = result else { return vec![Inserted::Done; count] };
     if let ErrorKind::InsertMany(failure) = &*error.kind {
         return of_documents(count, failure);
     }

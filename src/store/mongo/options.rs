@@ -67,6 +67,7 @@ impl MongoOptions {
         // Our own retries know what they repeat; the driver's would only take their time.
         options.retry_writes = Some(false);
         options.retry_reads = Some(false);
+        options.max_adaptive_retries = Some(0);
         options.read_concern = Some(ReadConcern::majority());
         options.selection_criteria =
             Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));

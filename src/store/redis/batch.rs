@@ -91,3 +91,47 @@ fn words(error: &ServerError) -> String {
         None => error.code().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redis::parse_redis_value;
+
+    fn next(reply: &str) -> Next {
+        let value = parse_redis_value(format!("{reply}\r\n").as_bytes()).expect("a reply");
+        Step::first(0).next(value)
+    }
+
+    #[test]
+    fn what_a_server_cannot_do_at_present_is_away_and_has_not_run() {
+        let passing = [
+            "-LOADING Redis is loading the dataset in memory",
+            "-MISCONF Redis is configured to save RDB snapshots, but it cannot",
+            "-CLUSTERDOWN The cluster is down",
+            "-TRYAGAIN Multiple keys request during rehashing of slot",
+            "-BUSY Redis is busy running a script",
+            "-OOM command not allowed when used memory > 'maxmemory'.",
+        ];
+        for reply in passing {
+            let next = next(reply);
+            let away = matches!(next, Next::Over(Answer::Away(Away::NotRun)));
+            assert!(away, "{reply}: {next:?}");
+        }
+        let replica = next("-READONLY You can't write against a read only replica.");
+        assert!(matches!(replica, Next::OverAndDrop(Answer::Away(Away::NotRun))));
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_words_of_the_server() {
+        let Next::Over(answer) = next("-ERR value is not an integer") else { panic!("over") };
+        assert_eq!(answer, Answer::Refused("ERR value is not an integer".to_owned()));
+    }
+
+    #[test]
+    fn a_script_is_loaded_once_and_not_for_ever() {
+        let Next::Again(step) = next("-NOSCRIPT No matching script.") else { panic!("again") };
+        assert!(step.load);
+        let value = parse_redis_value(b"-NOSCRIPT No matching script.\r\n").expect("a reply");
+        assert!(matches!(step.next(value), Next::Over(Answer::Away(Away::NotRun))));
+    }
+}

@@ -28,7 +28,8 @@ impl Script {
 /// One command and the key that decides which node serves it.
 #[derive(Clone, Debug)]
 pub struct Command {
-    words: Cmd,
+    /// Boxed, since commands are handed on by value.
+    words: Box<Cmd>,
     key: Vec<u8>,
     script: Option<Script>,
 }
@@ -36,7 +37,7 @@ pub struct Command {
 impl Command {
     /// A command whose first argument is the key, such as `GET` or `ZREVRANGE`.
     pub fn new(name: &str, key: impl AsRef<[u8]>) -> Self {
-        let mut words = Cmd::new();
+        let mut words = Box::new(Cmd::new());
         words.arg(name).arg(key.as_ref());
         Self { words, key: key.as_ref().to_owned(), script: None }
     }
@@ -44,11 +45,11 @@ impl Command {
     /// A run of `script`. All keys must share a hash tag; the first routes it.
     pub fn script(script: &Script, keys: &[&[u8]]) -> Self {
         let first = keys.first().expect("a script without keys cannot be routed");
-        let mut words = Cmd::new();
+        let mut words = Box::new(Cmd::new());
         words.arg("EVALSHA").arg(&script.0.hash).arg(keys.len());
-        keys.iter().for_each(|key| {
+        for key in keys {
             words.arg(*key);
-        });
+        }
         Self { words, key: first.to_vec(), script: Some(script.clone()) }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// The pause after a first failure, and the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 /// See [`PAUSE_FIRST`]; a server that is back is found at most so much later.
-const PAUSE_LONGEST: Duration = Duration::from_secs(1);
+const PAUSE_LONGEST: Duration = Duration::from_secs(2);
 
 /// What may not wait less: zero would mean for ever.
 const WAIT_LEAST: Duration = Duration::from_millis(1);

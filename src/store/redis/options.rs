@@ -11,7 +11,8 @@ use std::time::Duration;
 pub struct RedisOptions {
     /// `redis://` or `rediss://`, with user, password and database where needed. One address of a
     /// single server, or any of a Redis Cluster; which of both it is the server says itself. The
-    /// nodes of a cluster share user, password and TLS of the first.
+    /// nodes of a cluster share user, password and TLS of the first. TLS trusts whom the system
+    /// trusts (`SSL_CERT_FILE` names others).
     pub urls: Vec<String>,
     /// Threads; each has a connection to every node that it needs.
     pub threads: usize,

@@ -91,7 +91,9 @@ impl Router {
         let mut bytes = Vec::new();
         plans.retain(|address, steps| {
             bytes.clear();
-            steps.iter().for_each(|step| step.pack_into(commands[step.index], &mut bytes));
+            for step in steps.iter() {
+                step.pack_into(commands[step.index], &mut bytes);
+            }
             let sent = self.link(address).is_some_and(|link| link.send(&bytes).is_ok());
             if !sent {
                 self.lose(address, steps, answers);
@@ -242,15 +244,24 @@ impl Router {
 
     /// Where commands for `key` go; `None` while nobody serves it.
     fn address(&self, key: &[u8]) -> Option<String> {
-        match self.is_cluster? {
-            true => self.slots.as_ref()?.owner(slot(key)).map(str::to_owned),
-            false => self.nodes.keys().next().cloned(),
+        if self.is_cluster? {
+            return self.slots.as_ref()?.owner(slot(key)).map(str::to_owned);
         }
+        self.nodes.keys().next().cloned()
     }
 
     fn connected(&mut self, address: &str) -> bool {
-        let connected =
-            self.node(address).is_some_and(|(node, options)| node.link(options).is_some());
+        let in_cluster = self.is_cluster == Some(true);
+        let link = self.node(address).and_then(|(node, options)| node.link(options));
+        let connected = match link {
+            // Another server has got the address of a node that is gone, and would answer that it
+            // knows nothing.
+            Some(link) if in_cluster && !link.is_cluster => {
+                self.lose(address, &[], &mut []);
+                false
+            }
+            link => link.is_some(),
+        };
         if !connected {
             self.slots_stale = true;
         }
