@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# What takes too long for every change: many more random cases, then fuzzing.
+# What takes too long for every change: many more random cases and simulated clusters, then fuzzing.
 #   tests/soak.sh [SECONDS of fuzzing per target, 300 unless told]
-# PROPTEST_CASES sets the number of random cases per property (20,000 unless told).
+# PROPTEST_CASES sets the number of random cases per property (20,000 unless told),
+# FANFARE_CLUSTER_SEEDS that of simulated clusters (50,000 unless told).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-300}"
 
 echo "== properties, ${PROPTEST_CASES:=20000} cases each"
-export PROPTEST_CASES
+export PROPTEST_CASES FANFARE_CLUSTER_SEEDS="${FANFARE_CLUSTER_SEEDS:-50000}"
 cargo test --locked
 
 targets=(fuzz/fuzz_targets/*.rs)

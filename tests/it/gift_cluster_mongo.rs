@@ -3,13 +3,15 @@
 use fanfare::gift::cluster::{
     BeatAnswer, Command, Event, Fate, LeaseDoc, Member, Newest, Record, Stream,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Durable, with unique names, each document by itself.
 #[derive(Debug, Default)]
 pub(crate) struct SimMongo {
     pub(crate) journal: BTreeMap<String, Record>,
     streams: BTreeMap<Stream, BTreeMap<u64, Vec<String>>>,
+    /// Where a document stands, by the id of its entry.
+    pub(crate) places: HashMap<i64, (Stream, u64)>,
     members: BTreeMap<u64, Member>,
     lease: LeaseDoc,
     /// Everybody who asks gets the lease.
@@ -28,6 +30,7 @@ impl SimMongo {
         }
         let batches = self.streams.entry(record.stream).or_default();
         batches.entry(record.seq).or_default().push(record.draft.name.clone());
+        self.places.insert(record.draft.entry.id, (record.stream, record.seq));
         self.journal.insert(record.draft.name.clone(), record.clone());
         Fate::Landed
     }

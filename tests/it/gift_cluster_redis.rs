@@ -17,7 +17,7 @@ pub(crate) enum Flaw {
     SkipsOldOnly,
     /// The fences are kept elsewhere, and survive what the data does not.
     FenceApart,
-    /// Scripts are applied to whatever generation they name.
+    /// Scripts are applied to the keys of whatever generation they name; there is one fence.
     NoGenerationCheck,
     /// A new generation takes over the fences of scripts that ran on the old one meanwhile.
     RebuildLetsScriptsRun,
@@ -73,11 +73,23 @@ impl SimRedis {
             let fence = self.fence(&apply);
             apply.from = fence;
         }
-        if self.flaw == Flaw::NoGenerationCheck {
-            let keys = self.view.generations.entry(apply.generation).or_default();
-            return keys.apply(&apply, self.total_max);
+        let current = self.view.current.filter(|_| self.flaw == Flaw::NoGenerationCheck);
+        if let Some(current) = current.filter(|&current| current != apply.generation) {
+            return self.apply_to_named_keys(&apply, current);
         }
         self.view.apply(&apply, self.total_max)
+    }
+
+    /// The one fence moves, the data goes to keys that nobody reads.
+    fn apply_to_named_keys(&mut self, apply: &Apply, current: Generation) -> ScriptAnswer {
+        let fence = self.fence(apply);
+        let named = self.view.generations.entry(apply.generation).or_default();
+        named.fences.insert(apply.stream, fence);
+        let answer = named.apply(apply, self.total_max);
+        let moved = named.fence(apply.stream);
+        let shown = self.view.generations.get_mut(&current).expect("it is current");
+        shown.fences.insert(apply.stream, moved);
+        answer
     }
 
     fn fence(&self, apply: &Apply) -> u64 {

@@ -4,8 +4,8 @@ use crate::gift_cluster_mongo::SimMongo;
 use crate::gift_cluster_redis::{Flaw, SimRedis};
 use crate::gift_crash::Dice;
 use fanfare::gift::cluster::{
-    Command, Draft, Event, Mode, Node, Now, Outcome, Record, RedisRequest, Rules, Stamp, Stream,
-    Ticket, Tuning,
+    Command, Draft, Event, Mode, Node, Now, Outcome, Record, RedisRequest, Rules, Stamp, Ticket,
+    Tuning,
 };
 use fanfare::gift::period::{Calendar, Keep};
 use fanfare::gift::{Entry, Gift};
@@ -18,9 +18,9 @@ use std::time::Duration;
 pub(crate) const PROCESSES: usize = 3;
 pub(crate) const ANCHORS: i64 = 5;
 /// Faults happen until then, and clients ask; milliseconds.
-const CHAOS_MS: u64 = 25_000;
+const CHAOS_MS: u64 = 20_000;
 /// By then everything has settled.
-const END_MS: u64 = 62_000;
+const END_MS: u64 = 48_000;
 const TICK_MS: u64 = 200;
 /// A command has failed by then, at the waiting side.
 const DEADLINE_MS: u64 = 400;
@@ -63,20 +63,51 @@ pub(crate) fn rules() -> Rules {
 }
 
 enum What {
-    Tick { slot: usize, life: u64 },
-    Deliver { slot: usize, life: u64, event: Event },
-    Mongo { slot: usize, life: u64, process: u64, command: Command, answers: bool },
+    Tick {
+        slot: usize,
+        life: u64,
+    },
+    Deliver {
+        slot: usize,
+        life: u64,
+        event: Event,
+    },
+    Mongo {
+        slot: usize,
+        life: u64,
+        process: u64,
+        command: Command,
+        answers: bool,
+    },
     Land(Box<Record>),
-    Redis { slot: usize, life: u64, conn: u64, op: u64, request: RedisRequest, cut: Option<usize> },
+    Redis {
+        slot: usize,
+        life: u64,
+        conn: u64,
+        op: u64,
+        request: RedisRequest,
+        cut: Option<usize>,
+    },
     Ghost(RedisRequest),
-    Read { conn: u64, stamp: Stamp, acked: usize },
-    Connect { slot: usize, life: u64 },
+    Read {
+        conn: u64,
+        stamp: Stamp,
+        acked: usize,
+    },
+    Connect {
+        slot: usize,
+        life: u64,
+    },
     Client,
+    /// A client asks a process for the board.
+    Ask(usize),
     Fault,
+    SingleFault,
     Start(usize),
     RedisUp,
 }
 
+#[derive(Default)]
 struct Process {
     life: u64,
     name: u64,
@@ -86,6 +117,8 @@ struct Process {
     /// Its wall is off by that much.
     skew_s: i64,
     paused_until: u64,
+    /// It alone does not reach MongoDB.
+    mongo_cut_until: u64,
 }
 
 /// What a client asked, and what it may ask again.
@@ -161,15 +194,7 @@ impl World {
             counts: Counts::default(),
         };
         for slot in 0..PROCESSES {
-            let (begun, skew_s) = (Duration::ZERO, 0);
-            world.processes.push(Process {
-                life: 0,
-                name: 0,
-                node: None,
-                begun,
-                skew_s,
-                paused_until: 0,
-            });
+            world.processes.push(Process::default());
             let delay = world.dice.below(1_500);
             world.at(delay, What::Start(slot));
         }
@@ -207,8 +232,13 @@ impl World {
         self.mongo_stalled_until = 0;
         self.redis_stalled_until = 0;
         self.redis.is_up = true;
+        for delay in [10_000, 12_000] {
+            let delay = delay + self.dice.below(1_000);
+            self.at(delay, What::SingleFault);
+        }
         for slot in 0..PROCESSES {
             self.processes[slot].paused_until = 0;
+            self.processes[slot].mongo_cut_until = 0;
             if self.processes[slot].node.is_none() {
                 self.at(0, What::Start(slot));
             }
@@ -243,7 +273,9 @@ impl World {
             What::Read { conn, stamp, acked } => self.read(conn, stamp, acked)?,
             What::Connect { slot, life } => self.connect(slot, life),
             What::Client => self.client()?,
+            What::Ask(slot) => self.ask_board(slot),
             What::Fault => self.fault(),
+            What::SingleFault => self.single_fault(),
             What::Start(slot) => self.start(slot),
             What::RedisUp => self.redis.is_up = true,
         }
@@ -263,7 +295,7 @@ impl World {
         let node = Some(Node::new(name, &writers, random, tuning, rules()));
         let begun = Duration::from_secs(self.dice.below(1_000));
         let skew_s = self.dice.pick(-900..=900);
-        self.processes[slot] = Process { life, name, node, begun, skew_s, paused_until: 0 };
+        self.processes[slot] = Process { life, name, node, begun, skew_s, ..Process::default() };
         self.at(0, What::Tick { slot, life });
         self.at(1, What::Connect { slot, life });
     }
@@ -357,7 +389,7 @@ impl World {
             other => panic!("not for the record: {other:?}"),
         };
         let failed = What::Deliver { slot, life, event: Event::Failed { op } };
-        if self.now_ms < self.mongo_down_until {
+        if self.now_ms < self.mongo_down_until.max(self.processes[slot].mongo_cut_until) {
             return self.at(20, failed);
         }
         // What stands still takes what was sent as soon as it goes on, long after the deadline.
@@ -402,7 +434,7 @@ impl World {
         }
         let open = self.conns[usize::try_from(conn).expect("small")] == self.redis.incarnation;
         if !self.redis.is_up || !open {
-            return;
+            return self.disconnect(slot, life, conn);
         }
         let wall_s = self.wall_s();
         let Some(cut) = cut else {
@@ -431,7 +463,7 @@ impl World {
         if !self.faults {
             return;
         }
-        let slot = usize::try_from(self.dice.below(PROCESSES as u64)).expect("small");
+        let slot = self.any_slot();
         let (life, now_ms) = (self.processes[slot].life, self.now_ms);
         match self.dice.below(12) {
             0 | 1 => {
@@ -440,7 +472,10 @@ impl World {
                 self.at(delay, What::Start(slot));
             }
             2 => self.processes[slot].paused_until = now_ms + self.dice.below(14_000),
-            3 => self.mongo_down_until = now_ms + self.dice.below(4_000),
+            3 if self.dice.below(2) == 0 => {
+                self.mongo_down_until = now_ms + self.dice.below(4_000);
+            }
+            3 => self.processes[slot].mongo_cut_until = now_ms + self.dice.below(9_000),
             4 => self.mongo_stalled_until = now_ms + self.dice.below(3_000),
             5 => self.redis_stalled_until = now_ms + self.dice.below(3_000),
             6 => self.redis.flush(),
@@ -457,16 +492,36 @@ impl World {
             }
             10 => self.at(0, What::Deliver { slot, life, event: Event::RebuildAsked }),
             _ => {
-                // One process alone loses sight of Redis.
-                if let Some((conn, _)) = self.view_of(slot) {
-                    self.at(0, What::Deliver { slot, life, event: Event::Disconnected { conn } });
-                    let back = self.dice.below(8_000);
-                    self.at(back, What::Connect { slot, life });
-                }
+                let back = self.dice.below(8_000);
+                self.cut_redis(slot, back);
             }
         }
         let next = 200 + self.dice.below(2_500);
         self.at(next, What::Fault);
+    }
+
+    /// One process alone loses sight of Redis.
+    fn cut_redis(&mut self, slot: usize, back: u64) {
+        if let Some((conn, _)) = self.view_of(slot) {
+            let life = self.processes[slot].life;
+            self.at(0, What::Deliver { slot, life, event: Event::Disconnected { conn } });
+            self.at(back, What::Connect { slot, life });
+        }
+    }
+
+    /// In a cluster that is well, where answers are fresh and acknowledgements quick, so that
+    /// whoever is late to notice is seen: a rebuild under load, or two processes of which one
+    /// loses sight of Redis and the other of MongoDB.
+    fn single_fault(&mut self) {
+        let slot = self.any_slot();
+        let other = (slot + 1) % PROCESSES;
+        if self.dice.below(2) == 0 {
+            let life = self.processes[slot].life;
+            self.at(0, What::Deliver { slot, life, event: Event::RebuildAsked });
+        } else {
+            self.cut_redis(slot, 7_000);
+            self.processes[other].mongo_cut_until = self.now_ms + 7_000;
+        }
     }
 
     fn view_of(&self, slot: usize) -> Option<(u64, u64)> {
@@ -486,18 +541,9 @@ impl World {
     }
 
     fn client(&mut self) -> Result<(), String> {
-        let slot = usize::try_from(self.dice.below(PROCESSES as u64)).expect("small");
-        if let Some(node) = self.processes[slot].node.as_ref().filter(|_| self.dice.below(2) == 0) {
-            let mono = self.processes[slot].begun + Duration::from_millis(self.now_ms);
-            if let (Some((conn, _)), true) =
-                (node.view(), self.now_ms >= self.processes[slot].paused_until)
-            {
-                let read = What::Read { conn, stamp: node.stamp(mono), acked: self.acked.len() };
-                let delay = self.delay();
-                self.at(delay, read);
-            }
-        }
-        for _ in 0..1 + self.dice.below(3) {
+        let slot = self.any_slot();
+        self.at(0, What::Ask(slot));
+        for _ in 0..=self.dice.below(3) {
             let ask = self.next_ask();
             self.unique += 1;
             let ticket = self.unique;
@@ -506,14 +552,33 @@ impl World {
             let life = self.processes[slot].life;
             self.deliver(slot, life, Event::Asked { ticket, draft: ask.draft })?;
         }
-        // A few requests after the faults, so that the last mode is seen to be left.
-        if self.faults {
-            let next = 20 + self.dice.below(400);
-            self.at(next, What::Client);
-        } else if self.now_ms < CHAOS_MS + 28_000 {
-            self.at(3_000, What::Client);
-        }
+        let next = match self.now_ms.saturating_sub(CHAOS_MS) {
+            0 | 9_000..20_000 => 20 + self.dice.below(400),
+            0..9_000 => 1_500,
+            // A last one, so that the last mode is seen to be left.
+            _ => 6_000,
+        };
+        self.at(next, What::Client);
         Ok(())
+    }
+
+    fn any_slot(&mut self) -> usize {
+        usize::try_from(self.dice.below(PROCESSES as u64)).expect("small")
+    }
+
+    /// A client asks a process for the board.
+    fn ask_board(&mut self, slot: usize) {
+        let process = &self.processes[slot];
+        let mono = process.begun + Duration::from_millis(self.now_ms);
+        let Some(node) = process.node.as_ref().filter(|_| self.now_ms >= process.paused_until)
+        else {
+            return;
+        };
+        if let Some((conn, _)) = node.view() {
+            let read = What::Read { conn, stamp: node.stamp(mono), acked: self.acked.len() };
+            let delay = self.delay();
+            self.at(delay, read);
+        }
     }
 
     fn next_ask(&mut self) -> Ask {
@@ -581,6 +646,12 @@ impl World {
                 self.counts.degraded += u64::from(degraded);
                 self.counts.replayed += u64::from(replayed);
                 self.acked.push(entry);
+                if self.dice.below(3) == 0 {
+                    // Read your writes, and those of others, through any process.
+                    let slot = self.any_slot();
+                    let delay = self.dice.below(200);
+                    self.at(delay, What::Ask(slot));
+                }
             }
             Outcome::Conflict => {
                 self.counts.conflicts += 1;
@@ -622,12 +693,5 @@ impl World {
             }
         }
         None
-    }
-
-    /// Where a document stands, by the id of its entry.
-    pub(crate) fn place(&self, entry: &Entry) -> Option<(Stream, u64)> {
-        let mut records = self.mongo.journal.values();
-        let record = records.find(|record| record.draft.entry.id == entry.id)?;
-        Some((record.stream, record.seq))
     }
 }

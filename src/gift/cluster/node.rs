@@ -102,14 +102,13 @@ impl Node {
             return;
         }
         match event {
-            Event::Tick => {}
             Event::Asked { ticket, draft } => self.asked(ticket, draft, out),
             Event::RebuildAsked => self.recovery.ask_rebuild(),
             Event::Connected { conn } => self.relink(now, Some(conn), None, out),
             Event::Disconnected { conn } if self.link.conn == Some(conn) => {
                 self.relink(now, None, None, out);
             }
-            Event::Disconnected { .. } => {}
+            Event::Tick | Event::Disconnected { .. } => {}
             Event::RedisAnswered { op, answer } => self.redis_answered(now, op, answer, out),
             event => self.record_answered(now, event, out),
         }

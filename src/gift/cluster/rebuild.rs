@@ -116,7 +116,9 @@ impl Rebuild {
     pub fn read(&mut self, through: u64, records: &[Record], rules: &Rules, now_s: i64) {
         self.awaiting = false;
         self.read.1 = through;
-        records.iter().for_each(|record| rules.add(&mut self.sums, record, now_s));
+        for record in records {
+            rules.add(&mut self.sums, record, now_s);
+        }
     }
 
     /// The journal did not answer.

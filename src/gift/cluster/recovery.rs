@@ -122,13 +122,14 @@ impl Recovery {
         match *purpose {
             Purpose::NewestForPass => {
                 let open = newest.iter().map(|(&stream, newest)| (stream, newest.seq));
-                let wanted = finals.copied().chain(open).collect();
+                let wanted = largest(finals.copied().chain(open));
                 self.wanted = Some((context.now.mono, wanted));
                 context.link.wants_fences = true;
             }
             Purpose::NewestForRebuild if context.link.conn.is_some() => {
                 let open = newest.iter().map(|(&stream, newest)| (stream, newest.first - 1));
-                let bounds = finals.copied().chain(open).filter(|bound| bound.1 > 0).collect();
+                let bounds = largest(finals.copied().chain(open)).into_iter();
+                let bounds = bounds.filter(|bound| bound.1 > 0).collect();
                 self.random = mix(self.random);
                 let replaces = context.link.generation;
                 self.rebuild = Some(Rebuild::new(self.random, replaces, bounds));
@@ -377,6 +378,17 @@ pub(super) fn run_replay(
             context.redis(purpose, RedisRequest::Apply(scripts));
         }
     }
+}
+
+/// A process that was declared gone while the question was under way comes from both sides, and
+/// must not be counted twice.
+fn largest(bounds: impl Iterator<Item = (Stream, u64)>) -> BTreeMap<Stream, u64> {
+    let mut largest = BTreeMap::new();
+    for (stream, seq) in bounds {
+        let found = largest.entry(stream).or_insert(seq);
+        *found = seq.max(*found);
+    }
+    largest
 }
 
 /// One step of splitmix64: distinct inputs, distinct outputs.

@@ -20,7 +20,7 @@ impl Silence {
         gap_max: Duration,
     ) {
         let before = self.looked_at.replace(now);
-        let gap = before.map_or(Duration::ZERO, |before| (now - before).min(gap_max));
+        let gap = before.map_or(Duration::ZERO, |before| now.saturating_sub(before).min(gap_max));
         let mut processes = HashMap::new();
         for (process, number) in beats {
             let silent = match self.processes.get(&process) {

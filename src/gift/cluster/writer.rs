@@ -141,3 +141,72 @@ fn slot_of(draft: &Draft, slots: u16) -> u16 {
     let slot = draft.entry.anchor_id.cast_unsigned() % u64::from(slots);
     u16::try_from(slot).expect("less than the number of slots")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gift::Entry;
+    use crate::store::RequestKey;
+
+    fn draft(id: i64, key: &str, worth: i64) -> (Ticket, Draft) {
+        let entry = Entry { id, audience_id: 1, anchor_id: 2, worth, time_us: id, revokes: None };
+        (id.cast_unsigned(), Draft::gift(entry, RequestKey::new(key).as_ref(), (0, 0)))
+    }
+
+    fn tuning() -> Tuning {
+        Tuning { script_gifts_max: 2, ..Tuning::default() }
+    }
+
+    fn begin(writer: &mut Writer, drafts: &[(i64, &str, i64)]) -> Vec<Record> {
+        let drafts = drafts.iter().map(|&(id, key, worth)| draft(id, key, worth)).collect();
+        writer.begin(drafts, &tuning())
+    }
+
+    fn seqs(records: &[Record]) -> Vec<(u64, u64)> {
+        records.iter().map(|record| (record.first, record.seq)).collect()
+    }
+
+    #[test]
+    fn the_same_documents_go_again_until_their_fate_is_known() {
+        let mut writer = Writer::new(9, 1);
+        let sent = begin(&mut writer, &[(1, "a", 5), (2, "b", 5), (3, "c", 5)]);
+        assert_eq!(seqs(&sent), [(1, 1), (1, 1), (1, 2)]);
+        writer.failed(Duration::from_secs(2));
+        assert!(!writer.is_free());
+        assert_eq!(writer.retry(Duration::from_secs(1)), None);
+        assert_eq!(writer.retry(Duration::from_secs(2)), Some(sent.clone()));
+        assert_eq!(writer.retry(Duration::from_secs(3)), None, "a try is under way");
+        // The first try had landed in part.
+        let fates = vec![Fate::Exists(Box::new(sent[0].clone())), Fate::Landed, Fate::Landed];
+        let resolved = writer.resolve(fates);
+        assert_eq!(resolved.landed.len(), 3);
+        assert!(writer.is_free());
+        assert_eq!(writer.resolved(0), 2);
+        assert_eq!(seqs(&begin(&mut writer, &[(4, "d", 5)])), [(3, 3)]);
+    }
+
+    #[test]
+    fn a_taken_name_is_a_retry_or_a_conflict() {
+        let mut other = Writer::new(8, 1);
+        let theirs = begin(&mut other, &[(1, "a", 5)]).remove(0);
+        let mut writer = Writer::new(9, 1);
+        let sent = begin(&mut writer, &[(2, "a", 5), (3, "a", 6), (4, "b", 5), (5, "b", 5)]);
+        let exists = |record: &Record| Fate::Exists(Box::new(record.clone()));
+        let fates = vec![exists(&theirs), exists(&theirs), Fate::Landed, exists(&sent[2])];
+        let resolved = writer.resolve(fates);
+        assert_eq!(resolved.replayed, [(2, theirs), (5, sent[2].clone())]);
+        assert_eq!(resolved.conflicts, [3]);
+        assert_eq!(resolved.landed, [(4, sent[2].clone())]);
+        assert_eq!(writer.resolved(0), 2, "the first batch stays without documents");
+    }
+
+    #[test]
+    fn numbers_without_documents_at_the_end_are_used_again() {
+        let mut writer = Writer::new(9, 1);
+        let theirs = begin(&mut Writer::new(8, 1), &[(1, "a", 5)]).remove(0);
+        begin(&mut writer, &[(2, "a", 5)]);
+        writer.resolve(vec![Fate::Exists(Box::new(theirs))]);
+        assert_eq!(writer.resolved(0), 0);
+        assert_eq!(seqs(&begin(&mut writer, &[(3, "c", 5)])), [(1, 1)]);
+    }
+}
