@@ -60,7 +60,7 @@ impl<'a> Redis<'a> {
     }
 
     fn words(&self, name: &str, key: &str, more: &[&str]) -> Vec<String> {
-        let command = more.iter().fold(Command::new(name, key), |command, word| command.arg(word));
+        let command = more.iter().fold(Command::new(name, key), Command::arg);
         let Answer::Done(value) = self.ask(command) else { panic!("{name} {key}") };
         redis::from_redis_value(value).expect("words")
     }

@@ -10,9 +10,13 @@ mod fuzz_corpus;
 mod fuzz_targets;
 mod fuzz_tlv;
 mod gift_api;
+#[cfg(feature = "cluster")]
 mod gift_cluster_keys;
 mod gift_cluster_mongo;
 mod gift_cluster_redis;
+#[cfg(feature = "cluster")]
+mod gift_cluster_script_cost;
+#[cfg(feature = "cluster")]
 mod gift_cluster_scripts;
 mod gift_cluster_sim;
 mod gift_cluster_world;

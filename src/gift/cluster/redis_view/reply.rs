@@ -45,7 +45,7 @@ pub fn script(answer: Answer) -> Result<ScriptAnswer, Unread> {
             Some(ScriptAnswer::Done { full })
         }
         ("missing", [fence]) => Some(ScriptAnswer::Missing(text(fence)?.parse().ok()?)),
-        ("other", [current]) => Some(ScriptAnswer::OtherGeneration(generation(text(current)?)?)),
+        ("other", [name]) => Some(ScriptAnswer::OtherGeneration(current(text(name)?)?.0)),
         ("refused", []) => Some(ScriptAnswer::Refused),
         _ => None,
     })
@@ -53,7 +53,7 @@ pub fn script(answer: Answer) -> Result<ScriptAnswer, Unread> {
 
 /// To a question for the fences.
 pub fn fences(answer: Answer) -> Result<(Option<Generation>, BTreeMap<Stream, u64>), Unread> {
-    read(answer, |current, rest| {
+    read(answer, |word, rest| {
         let mut fences = BTreeMap::new();
         for pair in rest.first().map_or(Some(&[][..]), array)?.chunks_exact(2) {
             // The steps of the rebuild stand beside the fences.
@@ -61,7 +61,7 @@ pub fn fences(answer: Answer) -> Result<(Option<Generation>, BTreeMap<Stream, u6
                 fences.insert(stream, text(&pair[1])?.parse().ok()?);
             }
         }
-        Some((generation(current)?, fences))
+        Some((current(word)?.0, fences))
     })
 }
 
@@ -124,7 +124,7 @@ fn read<T>(answer: Answer, by: impl FnOnce(&str, &[Value]) -> Option<T>) -> Resu
 
 fn other<T>(word: &str, rest: &[Value]) -> Option<Seen<T>> {
     match (word, rest) {
-        ("other", [current]) => Some(Seen::OtherGeneration(generation(text(current)?)?)),
+        ("other", [name]) => Some(Seen::OtherGeneration(current(text(name)?)?.0)),
         _ => None,
     }
 }
@@ -163,13 +163,15 @@ fn inverted(value: &Value) -> Option<i64> {
     i64::MAX.checked_sub(text(value)?.parse().ok()?)
 }
 
-/// The outer `None`: not a name of one. The inner: there is none.
-fn generation(name: &str) -> Option<Option<Generation>> {
-    if name.is_empty() {
-        return Some(None);
+/// The name of the current generation, empty when there is none.
+fn current(name: &str) -> Option<Current> {
+    match name {
+        "" => Some(Current(None)),
+        name => Generation::from_str_radix(name, 16).ok().map(|name| Current(Some(name))),
     }
-    Generation::from_str_radix(name, 16).ok().map(Some)
 }
+
+struct Current(Option<Generation>);
 
 fn stream(name: &str) -> Option<Stream> {
     let (writer, slot) = name.split_once(':')?;
