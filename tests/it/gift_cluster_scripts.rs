@@ -331,6 +331,32 @@ fn a_script_that_cannot_do_all_does_nothing() {
 }
 
 #[test]
+fn totals_end_exactly_where_64_bits_do() {
+    let server = RedisServer::start(&[]);
+    let redis = Redis::single(&server);
+    let end = 10_000_000_000_i64;
+    for worths in [
+        vec![i64::MAX, 1, -1, 1, 1, i64::MIN, i64::MIN],
+        vec![i64::MAX - 1, 2, 1],
+        vec![i64::MIN, -1, 1, -1, -1, i64::MAX, i64::MAX],
+        vec![i64::MIN + 1, -2, -1],
+        vec![TOTAL_MAX - 1, 1, -1, 1],
+        vec![end - 1, 1, -1, -end, -end, 1, end, end - 1],
+    ] {
+        let mut pair = Pair::new(&redis);
+        pair.ask(&Ask::Switch { from: Pick::Right, to: 1, steps: 0 }).expect("the same");
+        let board = BoardId { period: Period::All, from_s: 0 };
+        for worth in worths {
+            let rows = Rows::from([((board, 1), (worth, 5))]);
+            let generation = Pick::Right;
+            let gift = Ask::Apply { generation, writer: 0, from: 0, batches: 1, rows, later_s: 0 };
+            pair.ask(&gift).expect("the same");
+            pair.compare().expect("the same");
+        }
+    }
+}
+
+#[test]
 fn a_forgotten_script_is_given_again() {
     let server = RedisServer::start(&[]);
     let redis = Redis::single(&server);
