@@ -7,7 +7,7 @@ use crate::gift_cluster_redis::Flaw;
 use crate::gift_cluster_world::{Counts, World, rules};
 use fanfare::gift::Period;
 use fanfare::gift::board::Board;
-use fanfare::gift::cluster::{BoardId, Record};
+use fanfare::gift::cluster::{BoardId, Record, Stream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -29,14 +29,14 @@ fn scores<'a>(records: impl Iterator<Item = &'a Record>) -> Scores {
 
 /// An answer that is not marked: it holds all that was acknowledged before it was asked, and is
 /// exactly what its fences say.
-pub(crate) fn check_read(world: &World, acked: usize) -> Result<(), String> {
+pub(crate) fn check_read(world: &World, owed: &BTreeMap<Stream, u64>) -> Result<(), String> {
     let keys = world.redis.view.keys().ok_or("a fresh answer from an empty Redis")?;
     let all = keys.boards.get(&BoardId { period: Period::All, from_s: 0 });
-    for entry in &world.acked[..acked] {
-        let (stream, seq) =
-            *world.mongo.places.get(&entry.id).ok_or("acknowledged and not in the journal")?;
+    for (&stream, &seq) in owed {
         if keys.fence(stream) < seq {
-            return Err(format!("an unmarked answer lacks {entry:?} of {stream:?} {seq}"));
+            return Err(format!(
+                "an unmarked answer lacks what was acknowledged: {stream:?} {seq}"
+            ));
         }
     }
     let journal = world.mongo.journal.values();

@@ -1,24 +1,22 @@
 //! A simulated cluster: processes, clients, a network and faults, all from one seed.
 
+use crate::gift_cluster_clients::Ask;
 use crate::gift_cluster_mongo::SimMongo;
 use crate::gift_cluster_redis::{Flaw, SimRedis};
 use crate::gift_crash::Dice;
+use fanfare::gift::Entry;
 use fanfare::gift::cluster::{
-    Command, Draft, Event, Mode, Node, Now, Outcome, Record, RedisRequest, Rules, Stamp, Ticket,
-    Tuning,
+    Command, Event, Mode, Node, Now, Record, RedisRequest, Rules, Stamp, Stream, Ticket, Tuning,
 };
 use fanfare::gift::period::{Calendar, Keep};
-use fanfare::gift::{Entry, Gift};
-use fanfare::store::RequestKey;
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::Duration;
 
 pub(crate) const PROCESSES: usize = 3;
-pub(crate) const ANCHORS: i64 = 5;
 /// Faults happen until then, and clients ask; milliseconds.
-const CHAOS_MS: u64 = 20_000;
+pub(crate) const CHAOS_MS: u64 = 20_000;
 /// By then everything has settled.
 const END_MS: u64 = 48_000;
 const TICK_MS: u64 = 200;
@@ -62,7 +60,7 @@ pub(crate) fn rules() -> Rules {
     Rules { calendar: Calendar::new(TimeZone::UTC), keep }
 }
 
-enum What {
+pub(crate) enum What {
     Tick {
         slot: usize,
         life: u64,
@@ -92,7 +90,7 @@ enum What {
     Read {
         conn: u64,
         stamp: Stamp,
-        acked: usize,
+        owed: BTreeMap<Stream, u64>,
     },
     Connect {
         slot: usize,
@@ -108,47 +106,42 @@ enum What {
 }
 
 #[derive(Default)]
-struct Process {
-    life: u64,
-    name: u64,
-    node: Option<Node>,
+pub(crate) struct Process {
+    pub(crate) life: u64,
+    pub(crate) name: u64,
+    pub(crate) node: Option<Node>,
     /// Its clock begins somewhere.
-    begun: Duration,
+    pub(crate) begun: Duration,
     /// Its wall is off by that much.
-    skew_s: i64,
-    paused_until: u64,
+    pub(crate) skew_s: i64,
+    pub(crate) paused_until: u64,
     /// It alone does not reach MongoDB.
-    mongo_cut_until: u64,
-}
-
-/// What a client asked, and what it may ask again.
-#[derive(Clone)]
-struct Ask {
-    draft: Draft,
-    key: Option<RequestKey>,
+    pub(crate) mongo_cut_until: u64,
 }
 
 pub(crate) struct World {
     pub(crate) dice: Dice,
     pub(crate) now_ms: u64,
-    heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
-    whats: Vec<Option<What>>,
-    processes: Vec<Process>,
+    pub(crate) heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    pub(crate) whats: Vec<Option<What>>,
+    pub(crate) processes: Vec<Process>,
     pub(crate) mongo: SimMongo,
-    mongo_down_until: u64,
-    mongo_stalled_until: u64,
+    pub(crate) mongo_down_until: u64,
+    pub(crate) mongo_stalled_until: u64,
     pub(crate) redis: SimRedis,
-    redis_stalled_until: u64,
+    pub(crate) redis_stalled_until: u64,
     /// The incarnation of each connection.
-    conns: Vec<u64>,
-    asks: Vec<Ask>,
+    pub(crate) conns: Vec<u64>,
+    pub(crate) asks: Vec<Ask>,
     /// Tickets under way.
-    open: HashMap<Ticket, Ask>,
+    pub(crate) open: HashMap<Ticket, Ask>,
     pub(crate) acked: Vec<Entry>,
+    /// How far each stream is acknowledged.
+    pub(crate) owed: BTreeMap<Stream, u64>,
     pub(crate) first_answers: HashMap<String, Entry>,
-    unique: u64,
-    flaw: Flaw,
-    slots: u16,
+    pub(crate) unique: u64,
+    pub(crate) flaw: Flaw,
+    pub(crate) slots: u16,
     pub(crate) faults: bool,
     pub(crate) counts: Counts,
 }
@@ -186,6 +179,7 @@ impl World {
             asks: Vec::new(),
             open: HashMap::new(),
             acked: Vec::new(),
+            owed: BTreeMap::new(),
             first_answers: HashMap::new(),
             unique: 0,
             flaw,
@@ -219,30 +213,10 @@ impl World {
         Ok(())
     }
 
-    fn at(&mut self, delay: u64, what: What) {
+    pub(crate) fn at(&mut self, delay: u64, what: What) {
         let index = self.whats.len();
         self.whats.push(Some(what));
         self.heap.push(Reverse((self.now_ms + delay, index as u64, index)));
-    }
-
-    /// No more faults; who is down comes back.
-    fn calm(&mut self) {
-        self.faults = false;
-        self.mongo_down_until = 0;
-        self.mongo_stalled_until = 0;
-        self.redis_stalled_until = 0;
-        self.redis.is_up = true;
-        for delay in [10_000, 12_000] {
-            let delay = delay + self.dice.below(1_000);
-            self.at(delay, What::SingleFault);
-        }
-        for slot in 0..PROCESSES {
-            self.processes[slot].paused_until = 0;
-            self.processes[slot].mongo_cut_until = 0;
-            if self.processes[slot].node.is_none() {
-                self.at(0, What::Start(slot));
-            }
-        }
     }
 
     pub(crate) fn wall_s(&self) -> i64 {
@@ -270,7 +244,7 @@ impl World {
                     self.redis.run(&request, self.wall_s());
                 }
             }
-            What::Read { conn, stamp, acked } => self.read(conn, stamp, acked)?,
+            What::Read { conn, stamp, owed } => self.read(conn, stamp, &owed)?,
             What::Connect { slot, life } => self.connect(slot, life),
             What::Client => self.client()?,
             What::Ask(slot) => self.ask_board(slot),
@@ -300,7 +274,7 @@ impl World {
         self.at(1, What::Connect { slot, life });
     }
 
-    fn connect(&mut self, slot: usize, life: u64) {
+    pub(crate) fn connect(&mut self, slot: usize, life: u64) {
         if self.processes[slot].life != life || self.processes[slot].node.is_none() {
             return;
         }
@@ -313,14 +287,14 @@ impl World {
     }
 
     /// The process notices after a while, and connects again.
-    fn disconnect(&mut self, slot: usize, life: u64, conn: u64) {
+    pub(crate) fn disconnect(&mut self, slot: usize, life: u64, conn: u64) {
         let delay = 1 + self.dice.below(300);
         self.at(delay, What::Deliver { slot, life, event: Event::Disconnected { conn } });
         let back = delay + 1 + self.dice.below(300);
         self.at(back, What::Connect { slot, life });
     }
 
-    fn deliver(&mut self, slot: usize, life: u64, event: Event) -> Result<(), String> {
+    pub(crate) fn deliver(&mut self, slot: usize, life: u64, event: Event) -> Result<(), String> {
         if self.processes[slot].life != life {
             return Ok(());
         }
@@ -368,11 +342,11 @@ impl World {
         Ok(())
     }
 
-    fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.faults && self.dice.below(100) < percent
     }
 
-    fn delay(&mut self) -> u64 {
+    pub(crate) fn delay(&mut self) -> u64 {
         if self.chance(10) { self.dice.below(150) } else { self.dice.below(6) }
     }
 
@@ -457,226 +431,6 @@ impl World {
         };
         self.redis.run(&run, wall_s);
         self.disconnect(slot, life, conn);
-    }
-
-    fn fault(&mut self) {
-        if !self.faults {
-            return;
-        }
-        let slot = self.any_slot();
-        let (life, now_ms) = (self.processes[slot].life, self.now_ms);
-        match self.dice.below(12) {
-            0 | 1 => {
-                self.processes[slot].node = None;
-                let delay = self.dice.below(6_000);
-                self.at(delay, What::Start(slot));
-            }
-            2 => self.processes[slot].paused_until = now_ms + self.dice.below(14_000),
-            3 if self.dice.below(2) == 0 => {
-                self.mongo_down_until = now_ms + self.dice.below(4_000);
-            }
-            3 => self.processes[slot].mongo_cut_until = now_ms + self.dice.below(9_000),
-            4 => self.mongo_stalled_until = now_ms + self.dice.below(3_000),
-            5 => self.redis_stalled_until = now_ms + self.dice.below(3_000),
-            6 => self.redis.flush(),
-            7 | 8 => {
-                let writes = usize::try_from(self.dice.below(8)).expect("small");
-                self.fall_back(writes);
-            }
-            9 => {
-                let writes = usize::try_from(self.dice.below(60)).expect("small");
-                self.redis.is_up = false;
-                let delay = self.dice.below(5_000);
-                self.at(delay, What::RedisUp);
-                self.fall_back(writes);
-            }
-            10 => self.at(0, What::Deliver { slot, life, event: Event::RebuildAsked }),
-            _ => {
-                let back = self.dice.below(8_000);
-                self.cut_redis(slot, back);
-            }
-        }
-        let next = 200 + self.dice.below(2_500);
-        self.at(next, What::Fault);
-    }
-
-    /// One process alone loses sight of Redis.
-    fn cut_redis(&mut self, slot: usize, back: u64) {
-        if let Some((conn, _)) = self.view_of(slot) {
-            let life = self.processes[slot].life;
-            self.at(0, What::Deliver { slot, life, event: Event::Disconnected { conn } });
-            self.at(back, What::Connect { slot, life });
-        }
-    }
-
-    /// In a cluster that is well, where answers are fresh and acknowledgements quick, so that
-    /// whoever is late to notice is seen: a rebuild under load, or two processes of which one
-    /// loses sight of Redis and the other of MongoDB.
-    fn single_fault(&mut self) {
-        let slot = self.any_slot();
-        let other = (slot + 1) % PROCESSES;
-        if self.dice.below(2) == 0 {
-            let life = self.processes[slot].life;
-            self.at(0, What::Deliver { slot, life, event: Event::RebuildAsked });
-        } else {
-            self.cut_redis(slot, 7_000);
-            self.processes[other].mongo_cut_until = self.now_ms + 7_000;
-        }
-    }
-
-    fn view_of(&self, slot: usize) -> Option<(u64, u64)> {
-        self.processes[slot].node.as_ref()?.view()
-    }
-
-    fn fall_back(&mut self, writes: usize) {
-        self.redis.fall_back(writes);
-        for slot in 0..PROCESSES {
-            let life = self.processes[slot].life;
-            if let Some((conn, _)) = self.view_of(slot) {
-                self.disconnect(slot, life, conn);
-            } else {
-                self.at(300, What::Connect { slot, life });
-            }
-        }
-    }
-
-    fn client(&mut self) -> Result<(), String> {
-        let slot = self.any_slot();
-        self.at(0, What::Ask(slot));
-        for _ in 0..=self.dice.below(3) {
-            let ask = self.next_ask();
-            self.unique += 1;
-            let ticket = self.unique;
-            self.open.insert(ticket, ask.clone());
-            self.asks.push(ask.clone());
-            let life = self.processes[slot].life;
-            self.deliver(slot, life, Event::Asked { ticket, draft: ask.draft })?;
-        }
-        let next = match self.now_ms.saturating_sub(CHAOS_MS) {
-            0 | 9_000..20_000 => 20 + self.dice.below(400),
-            0..9_000 => 1_500,
-            // A last one, so that the last mode is seen to be left.
-            _ => 6_000,
-        };
-        self.at(next, What::Client);
-        Ok(())
-    }
-
-    fn any_slot(&mut self) -> usize {
-        usize::try_from(self.dice.below(PROCESSES as u64)).expect("small")
-    }
-
-    /// A client asks a process for the board.
-    fn ask_board(&mut self, slot: usize) {
-        let process = &self.processes[slot];
-        let mono = process.begun + Duration::from_millis(self.now_ms);
-        let Some(node) = process.node.as_ref().filter(|_| self.now_ms >= process.paused_until)
-        else {
-            return;
-        };
-        if let Some((conn, _)) = node.view() {
-            let read = What::Read { conn, stamp: node.stamp(mono), acked: self.acked.len() };
-            let delay = self.delay();
-            self.at(delay, read);
-        }
-    }
-
-    fn next_ask(&mut self) -> Ask {
-        self.unique += 1;
-        let id = i64::try_from(self.unique).expect("small");
-        // Whole tens of seconds, so that there are ties.
-        let time_us = self.wall_s() / 10 * 10_000_000;
-        let older = self.dice.below(self.asks.len() as u64 + 1);
-        let older = self.asks.get(usize::try_from(older).expect("small")).cloned();
-        let mut gift = Gift {
-            audience_id: self.dice.pick(1..=3),
-            anchor_id: self.dice.pick(1..=ANCHORS),
-            worth: self.dice.pick(1..=4),
-        };
-        let mut key = None;
-        match (self.dice.below(10), older) {
-            (0 | 1, Some(older)) if older.draft.entry.revokes.is_none() => {
-                // The same again, or under its key something else.
-                let Entry { audience_id, anchor_id, worth, .. } = older.draft.entry;
-                if self.dice.below(6) > 0 {
-                    gift = Gift { audience_id, anchor_id, worth };
-                }
-                key = older.key;
-            }
-            (2, _) if !self.acked.is_empty() => {
-                let at = usize::try_from(self.dice.below(self.acked.len() as u64)).expect("small");
-                let target = self.acked[at].clone();
-                if target.revokes.is_none() {
-                    return self.revoke(id, time_us, &target);
-                }
-            }
-            (0..=6, _) => key = RequestKey::new(&format!("k{id}")),
-            _ => {}
-        }
-        let Gift { audience_id, anchor_id, worth } = gift;
-        let entry = Entry { id, audience_id, anchor_id, worth, time_us, revokes: None };
-        Ask { draft: Draft::gift(entry, key.as_ref(), (7, self.unique)), key }
-    }
-
-    fn revoke(&self, id: i64, time_us: i64, target: &Entry) -> Ask {
-        let &Entry { audience_id, anchor_id, worth, .. } = target;
-        let revokes = Some(target.id);
-        let entry = Entry { id, audience_id, anchor_id, worth: -worth, time_us, revokes };
-        Ask { draft: Draft::revoke(entry, target.time_us, "simulated".into()), key: None }
-    }
-
-    fn answered(&mut self, ticket: Ticket, outcome: Outcome) -> Result<(), String> {
-        let ask = self.open.remove(&ticket).ok_or("a request is answered twice")?;
-        let name = &ask.draft.name;
-        match outcome {
-            Outcome::Written { entry, replayed, degraded } => {
-                let record =
-                    self.mongo.journal.get(name).ok_or("acknowledged without a journal")?;
-                if record.draft.entry != entry {
-                    return Err(format!("{name}: answered {entry:?}, the journal has {record:?}"));
-                }
-                if !replayed && entry.id != ask.draft.entry.id {
-                    return Err(format!("{name}: somebody else's entry is called new"));
-                }
-                let first = self.first_answers.entry(name.clone()).or_insert(entry.clone());
-                if *first != entry {
-                    return Err(format!("{name}: first {first:?}, then {entry:?}"));
-                }
-                self.counts.acked += 1;
-                self.counts.degraded += u64::from(degraded);
-                self.counts.replayed += u64::from(replayed);
-                self.acked.push(entry);
-                if self.dice.below(3) == 0 {
-                    // Read your writes, and those of others, through any process.
-                    let slot = self.any_slot();
-                    let delay = self.dice.below(200);
-                    self.at(delay, What::Ask(slot));
-                }
-            }
-            Outcome::Conflict => {
-                self.counts.conflicts += 1;
-                let record = self.mongo.journal.get(name).ok_or("a conflict with nothing")?;
-                if ask.draft.is_answered_by(record) {
-                    return Err(format!("{name}: refused, although it is the same"));
-                }
-            }
-            Outcome::Overflow => return Err("nothing is full".into()),
-            Outcome::Unavailable => {}
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, conn: u64, stamp: Stamp, acked: usize) -> Result<(), String> {
-        let open = self.conns[usize::try_from(conn).expect("small")] == self.redis.incarnation;
-        if !self.redis.is_up || !open || self.now_ms < self.redis_stalled_until {
-            return Ok(());
-        }
-        if !stamp.allows(conn, self.redis.view.current) {
-            self.counts.stale_reads += 1;
-            return Ok(());
-        }
-        self.counts.fresh_reads += 1;
-        crate::gift_cluster_sim::check_read(self, acked)
     }
 
     /// How the processes stand when all is over.

@@ -12,7 +12,10 @@ mod fuzz_tlv;
 mod gift_api;
 #[cfg(feature = "cluster")]
 mod gift_cluster_keys;
+mod gift_cluster_clients;
+mod gift_cluster_faults;
 mod gift_cluster_mongo;
+mod gift_cluster_node;
 mod gift_cluster_redis;
 #[cfg(feature = "cluster")]
 mod gift_cluster_script_cost;

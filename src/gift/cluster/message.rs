@@ -212,7 +212,7 @@ pub enum BeatAnswer {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Time passed; at least ten times per `pass_every`.
+    /// Time passed; several times per `pass_every`.
     Tick,
     /// A client wants this in the journal.
     Asked {

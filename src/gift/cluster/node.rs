@@ -174,7 +174,7 @@ impl Node {
             }
             (event, purpose) => {
                 let (recovery, mut context) = self.parts(now, out);
-                recovery_answered(recovery, &mut context, event, &purpose);
+                recovery.answered(&mut context, event, &purpose);
             }
         }
     }
@@ -427,34 +427,5 @@ impl Waiting {
         let (ticket, entry) = (self.ticket, self.record.draft.entry);
         let outcome = Outcome::Written { entry, replayed: self.replayed, degraded };
         Command::Answer { ticket, outcome }
-    }
-}
-
-/// What concerns the recovery alone.
-fn recovery_answered(
-    recovery: &mut Recovery,
-    context: &mut Context<'_>,
-    event: Event,
-    purpose: &Purpose,
-) {
-    match (event, purpose) {
-        (Event::Looked { members, lease, .. }, Purpose::Look { sent }) => {
-            recovery.looked(context, *sent, members, lease);
-        }
-        (Event::NewestRead { newest, .. }, purpose) => recovery.newest(context, purpose, &newest),
-        (Event::LeaseAnswered { term, .. }, Purpose::TakeLease { sent }) => {
-            recovery.lease_taken(context, *sent, term);
-        }
-        (
-            Event::JournalRead { through, records, .. },
-            Purpose::JournalForRebuild { generation },
-        ) => {
-            recovery.rebuild_read(context, *generation, Some((through, &records)));
-        }
-        (Event::Failed { .. }, Purpose::JournalForRebuild { generation }) => {
-            recovery.rebuild_read(context, *generation, None);
-        }
-        (Event::Done { .. }, Purpose::Finish) => recovery.look_soon(),
-        _ => {}
     }
 }

@@ -3,7 +3,7 @@
 
 use super::context::{Context, Purpose};
 use super::lease::Lease;
-use super::message::{Command, LeaseDoc, Member, Newest, RedisRequest};
+use super::message::{Command, Event, LeaseDoc, Member, Newest, RedisRequest};
 use super::rebuild::{Rebuild, RebuildStep};
 use super::record::{Record, Stream};
 use super::replay::{Replay, Step};
@@ -63,7 +63,31 @@ impl Recovery {
         self.replays.clear();
     }
 
-    pub(super) fn looked(
+    /// An answer of `MongoDB` that concerns the recovery alone.
+    pub(super) fn answered(&mut self, context: &mut Context<'_>, event: Event, purpose: &Purpose) {
+        match (event, purpose) {
+            (Event::Looked { members, lease, .. }, Purpose::Look { sent }) => {
+                self.looked(context, *sent, members, lease);
+            }
+            (Event::NewestRead { newest, .. }, purpose) => self.newest(context, purpose, &newest),
+            (Event::LeaseAnswered { term, .. }, Purpose::TakeLease { sent }) => {
+                self.lease_taken(context, *sent, term);
+            }
+            (
+                Event::JournalRead { through, records, .. },
+                Purpose::JournalForRebuild { generation },
+            ) => {
+                self.rebuild_read(context, *generation, Some((through, &records)));
+            }
+            (Event::Failed { .. }, Purpose::JournalForRebuild { generation }) => {
+                self.rebuild_read(context, *generation, None);
+            }
+            (Event::Done { .. }, Purpose::Finish) => self.next_look = Duration::ZERO,
+            _ => {}
+        }
+    }
+
+    fn looked(
         &mut self,
         context: &mut Context<'_>,
         sent: Duration,
@@ -112,7 +136,7 @@ impl Recovery {
     }
 
     /// To one of the three reasons to ask for the newest documents.
-    pub(super) fn newest(
+    fn newest(
         &mut self,
         context: &mut Context<'_>,
         purpose: &Purpose,
@@ -146,12 +170,7 @@ impl Recovery {
         }
     }
 
-    /// A command of this recovery took effect or did not: look at what is now.
-    pub(super) fn look_soon(&mut self) {
-        self.next_look = Duration::ZERO;
-    }
-
-    pub(super) fn lease_taken(&mut self, context: &Context<'_>, sent: Duration, term: Option<u64>) {
+    fn lease_taken(&mut self, context: &Context<'_>, sent: Duration, term: Option<u64>) {
         if let Some(term) = term {
             self.lease.taken(term, context.process, sent, context.tuning.lease);
         }
@@ -165,7 +184,7 @@ impl Recovery {
         }
     }
 
-    pub(super) fn rebuild_read(
+    fn rebuild_read(
         &mut self,
         context: &Context<'_>,
         generation: u64,

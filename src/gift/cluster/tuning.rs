@@ -38,7 +38,7 @@ pub struct Tuning {
     /// Who has not renewed a lease for so long has lost it.
     pub lease: Duration,
     /// A total at which an anchor takes no more: half the range, so that what is under way in all
-    /// processes still fits.
+    /// processes still fits. The script is told, and names the anchors that reach it.
     pub total_max: i64,
 }
 
