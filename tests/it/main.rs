@@ -7,17 +7,22 @@ mod config;
 mod crashes;
 mod data_tools;
 mod disk_faults;
-#[cfg(feature = "cluster")]
 mod fault_proxy;
 mod fuzz_corpus;
 mod fuzz_targets;
 mod fuzz_tlv;
 mod gift_api;
+#[cfg(feature = "cluster")]
+mod gift_cluster_keys;
 mod gift_cluster_clients;
 mod gift_cluster_faults;
 mod gift_cluster_mongo;
 mod gift_cluster_node;
 mod gift_cluster_redis;
+#[cfg(feature = "cluster")]
+mod gift_cluster_script_cost;
+#[cfg(feature = "cluster")]
+mod gift_cluster_scripts;
 mod gift_cluster_sim;
 mod gift_cluster_world;
 mod gift_crash;
@@ -34,9 +39,7 @@ mod http_head;
 mod http_rig;
 mod http_router;
 mod http_splits;
-#[cfg(feature = "cluster")]
 mod mongo_lane;
-#[cfg(feature = "cluster")]
 mod mongo_server;
 mod net_accept;
 mod net_bytes;
@@ -48,9 +51,7 @@ mod ops_pprof;
 mod ops_slow;
 #[cfg(feature = "cluster")]
 mod redis_cluster_lane;
-#[cfg(feature = "cluster")]
 mod redis_lane;
-#[cfg(feature = "cluster")]
 mod redis_server;
 #[cfg(feature = "cluster")]
 mod redis_tls;

@@ -15,6 +15,8 @@ mod place_name;
 mod rebuild;
 mod record;
 mod recovery;
+#[cfg(feature = "cluster")]
+pub mod redis_view;
 mod replay;
 mod rules;
 mod silence;
