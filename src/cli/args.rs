@@ -59,8 +59,8 @@ pub(super) struct ServeArgs {
     /// Sample the CPU at 99 Hz and write a profile for `go tool pprof` here at the end.
     #[arg(long, value_name = "FILE")]
     pub(super) cpu_profile: Option<PathBuf>,
-    /// A developer's machine: test data on the public listener, which must be a loopback address
-    /// (127.0.0.1:8080 if none is given).
+    /// A developer's machine: test data and profiles on the public listener, which must be a
+    /// loopback address (127.0.0.1:8080 if none is given).
     #[arg(long)]
     pub(super) dev: bool,
 }

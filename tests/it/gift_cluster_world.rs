@@ -233,7 +233,7 @@ impl World {
             }
             What::Deliver { slot, life, event } => self.deliver(slot, life, event)?,
             What::Mongo { slot, life, process, command, answers } => {
-                self.execute(slot, life, process, command, answers);
+                self.execute(slot, life, process, &command, answers);
             }
             What::Land(record) => {
                 self.mongo.insert(&record);
@@ -389,9 +389,9 @@ impl World {
         }
     }
 
-    fn execute(&mut self, slot: usize, life: u64, process: u64, command: Command, answers: bool) {
+    fn execute(&mut self, slot: usize, life: u64, process: u64, command: &Command, answers: bool) {
         let finishes = matches!(command, Command::Finish { .. });
-        let event = self.mongo.execute(process, &command);
+        let event = self.mongo.execute(process, command);
         self.counts.finished += u64::from(finishes);
         if answers {
             let delay = 1 + self.dice.below(4);

@@ -7,15 +7,16 @@ mod config;
 mod crashes;
 mod data_tools;
 mod disk_faults;
+#[cfg(feature = "cluster")]
 mod fault_proxy;
 mod fuzz_corpus;
 mod fuzz_targets;
 mod fuzz_tlv;
 mod gift_api;
-#[cfg(feature = "cluster")]
-mod gift_cluster_keys;
 mod gift_cluster_clients;
 mod gift_cluster_faults;
+#[cfg(feature = "cluster")]
+mod gift_cluster_keys;
 mod gift_cluster_mongo;
 mod gift_cluster_node;
 mod gift_cluster_redis;
@@ -39,7 +40,9 @@ mod http_head;
 mod http_rig;
 mod http_router;
 mod http_splits;
+#[cfg(feature = "cluster")]
 mod mongo_lane;
+#[cfg(feature = "cluster")]
 mod mongo_server;
 mod net_accept;
 mod net_bytes;
@@ -51,7 +54,9 @@ mod ops_pprof;
 mod ops_slow;
 #[cfg(feature = "cluster")]
 mod redis_cluster_lane;
+#[cfg(feature = "cluster")]
 mod redis_lane;
+#[cfg(feature = "cluster")]
 mod redis_server;
 #[cfg(feature = "cluster")]
 mod redis_tls;
