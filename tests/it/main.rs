@@ -5,6 +5,7 @@ mod client;
 mod config;
 mod crashes;
 mod disk_faults;
+#[cfg(feature = "cluster")]
 mod fault_proxy;
 mod fuzz_corpus;
 mod fuzz_targets;
@@ -37,15 +38,20 @@ mod http_head;
 mod http_rig;
 mod http_router;
 mod http_splits;
+#[cfg(feature = "cluster")]
 mod mongo_lane;
+#[cfg(feature = "cluster")]
 mod mongo_server;
 mod net_accept;
 mod net_bytes;
 mod net_harness;
 mod net_lifecycle;
 mod net_topics;
+#[cfg(feature = "cluster")]
 mod redis_cluster_lane;
+#[cfg(feature = "cluster")]
 mod redis_lane;
+#[cfg(feature = "cluster")]
 mod redis_server;
 #[cfg(feature = "cluster")]
 mod redis_tls;
