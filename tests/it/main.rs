@@ -11,10 +11,10 @@ mod fuzz_corpus;
 mod fuzz_targets;
 mod fuzz_tlv;
 mod gift_api;
-#[cfg(feature = "cluster")]
-mod gift_cluster_keys;
 mod gift_cluster_clients;
 mod gift_cluster_faults;
+#[cfg(feature = "cluster")]
+mod gift_cluster_keys;
 mod gift_cluster_mongo;
 mod gift_cluster_node;
 mod gift_cluster_redis;
