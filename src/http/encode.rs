@@ -4,11 +4,8 @@ use super::head::Connection;
 use super::reply_queue::Manner;
 use super::response::{Body, Response};
 use super::route_stats::Place;
-use crate::session::{HttpDate, SendQueue};
+use crate::session::{COPIED_BYTES_MAX, HttpDate, SendQueue};
 use std::io::IoSlice;
-
-/// Bodies up to this size are copied behind their head; larger ones are handed over.
-const COPIED_BYTES_MAX: usize = 4 * 1024;
 
 /// More than a usual head needs, so that writing it grows the buffer once.
 const HEAD_BYTES_USUAL: usize = 256;

@@ -3,6 +3,7 @@
 mod send_queue;
 mod topic;
 
+pub(crate) use send_queue::COPIED_BYTES_MAX;
 pub use send_queue::SendQueue;
 use std::sync::Arc;
 use std::time::Instant;

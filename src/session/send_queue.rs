@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// Bodies up to this size are copied behind their head, so that one plain `send` carries both;
 /// larger ones are shared, and a copy would cost more than a second slice.
-const COPIED_BYTES_MAX: usize = 4 * 1024;
+pub(crate) const COPIED_BYTES_MAX: usize = 4 * 1024;
 
 /// Chunks in order, oldest first. Empty queues keep one small buffer, because the loop lends the
 /// same few queues to all its connections.
