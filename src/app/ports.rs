@@ -15,7 +15,7 @@ use crate::ops::audit::Audits;
 use crate::ops::pprof::Profiling;
 use crate::ops::{self, Desk, Gate, Metrics, Readiness};
 use crate::session::{ConnId, HttpDate, Turn};
-use crate::tlv::{self, Heartbeat, TlvReply, TlvSession};
+use crate::tlv::{self, TlvReply, TlvSession};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -154,11 +154,11 @@ fn http_options(config: &Config) -> HttpOptions {
 struct Tlv {
     shared: Arc<Shared>,
     /// Made with the first connection, which brings the outbox.
-    port: Option<Rc<tlv::Port>>,
+    port: Option<Rc<tlv::Port<tlv::Router<()>>>>,
 }
 
 impl Protocol for Tlv {
-    type Session = TlvSession;
+    type Session = TlvSession<tlv::Router<()>>;
 
     fn open(
         &mut self,
@@ -166,7 +166,7 @@ impl Protocol for Tlv {
         _: SocketAddr,
         outbox: &Outbox<TlvReply>,
         turn: &mut Turn<'_>,
-    ) -> TlvSession {
+    ) -> TlvSession<tlv::Router<()>> {
         let shared = &self.shared;
         let port = self.port.get_or_insert_with(|| {
             let config = &shared.config.tlv;
@@ -176,7 +176,7 @@ impl Protocol for Tlv {
                 Layout::Little => Some(tlv::Layout::Little),
             };
             let uids = Arc::clone(&shared.ports.uids);
-            let port = tlv::Port::new(Box::new(Heartbeat), outbox.clone(), uids);
+            let port = tlv::Port::new(tlv::Router::new(), outbox.clone(), uids);
             Rc::new(port.with_layout(layout).with_data_bytes_max(config.max_data))
         });
         TlvSession::new(conn, Rc::clone(port), turn.now)
