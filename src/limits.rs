@@ -63,6 +63,9 @@ pub const BATCH_JOBS_MAX: usize = KIB;
 /// Data of one TLV frame, either way; old clients refuse more.
 pub const TLV_DATA_BYTES_MAX: usize = 4 * KIB;
 
+/// The smallest `tlv.max_data`: a rollback with the longest reason fits it.
+pub const TLV_DATA_BYTES_LEAST: usize = 512;
+
 /// Unsent bytes of a TLV connection beyond which a push closes it: minutes of pushes, and little
 /// enough that a thousand stuck readers fit in memory.
 pub const TLV_QUEUE_BYTES_MAX: usize = 4 * SEND_BYTES_HIGH;
