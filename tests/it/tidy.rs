@@ -21,7 +21,7 @@ const MACHINE_PATHS: [&str; 3] =
 const MAY_USE: &[(&str, &[&str])] = &[
     ("src/limits.rs", &[]),
     ("src/session", &["limits"]),
-    ("src/store", &["limits"]),
+    ("src/store", &["limits", "meter"]),
     // Figures of the operator, which anything may count.
     ("src/meter.rs", &[]),
     ("src/exec", &["store", "session", "limits", "meter"]),
@@ -31,9 +31,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("src/net", &["session", "exec", "limits", "meter"]),
     ("src/hello", &["http", "store", "exec", "session", "limits", "rng"]),
     ("src/gift", &["http", "store", "exec", "session", "limits", "meter", "rng"]),
-    ("src/counter", &["http", "store", "exec", "session", "limits", "rng"]),
-    ("src/packet", &["http", "store", "exec", "session", "limits", "rng"]),
-    ("src/trade", &["tlv", "http", "store", "exec", "session", "limits", "rng"]),
+    ("src/counter", &["http", "store", "exec", "session", "limits", "meter", "rng"]),
+    ("src/packet", &["http", "store", "exec", "session", "limits", "meter", "rng"]),
+    ("src/trade", &["tlv", "http", "store", "exec", "session", "limits", "meter", "rng"]),
     ("src/config.rs", &["limits"]),
     ("src/config", &["limits"]),
     ("src/log.rs", &["config", "limits"]),
