@@ -1,12 +1,12 @@
 //! Gifts in this process: their store as configured, their calls, their figures.
 
 use super::domain::{Domain, Ground, Served};
+use crate::calendar::Keep;
 use crate::config::Config;
 use crate::exec::Notifier;
 use crate::gift::Store;
 use crate::gift::api::{self, ApiOptions, ConfigView};
 use crate::gift::local::{LocalGifts, LocalOptions};
-use crate::gift::period::Keep;
 use crate::gift::stream::Streams;
 use crate::http::Router;
 use crate::ops::{Kind, Metrics, Page, Part};
