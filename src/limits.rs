@@ -167,6 +167,15 @@ pub const IMPORT_DOCUMENT_BYTES_MAX: usize = 32 << 20;
 /// Audits that may wait: all of them get one answer.
 pub const AUDIT_JOBS_MAX: usize = 64;
 
+/// Purchases that the simulator of trades has not sold again.
+pub const SIM_BOUGHT_MAX: usize = 1_000;
+
+/// Between two acts of the simulator of trades; at high rates each is many trades.
+pub const SIM_TICK: Duration = Duration::from_millis(10);
+
+/// Positions copied per hold of the lock on the book of trades, about 20 µs; and customers.
+pub const TRADE_AUDIT_HOLD_POSITIONS: usize = 500;
+
 /// What an audit's thread adds to its niceness: others get the core before it.
 pub const AUDIT_NICENESS: i32 = 10;
 

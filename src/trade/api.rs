@@ -81,7 +81,7 @@ impl Desk {
         let (customer, last_seq) = decode::login(message.data)?;
         self.leave(peer);
         let mut login = None;
-        let is_first = peer.follow(&self.options.room.feeds, customer.number(), || {
+        let is_first = peer.follow(&self.options.room.feeds, customer.feed_key(), || {
             let account = self.account(customer);
             let seq = account.as_ref().map_or(0, |account| account.seq);
             let oldest = seq.saturating_sub(self.options.keep_pushes);
@@ -153,21 +153,11 @@ impl Desk {
         }
     }
 
-    fn buy(
-        &self,
-        peer: &mut Client<'_>,
-        message: &Message<'_>,
-        deferral: Deferral<'_>,
-    ) -> Reply {
+    fn buy(&self, peer: &mut Client<'_>, message: &Message<'_>, deferral: Deferral<'_>) -> Reply {
         self.trade(peer, message, deferral, Side::Buy)
     }
 
-    fn sell(
-        &self,
-        peer: &mut Client<'_>,
-        message: &Message<'_>,
-        deferral: Deferral<'_>,
-    ) -> Reply {
+    fn sell(&self, peer: &mut Client<'_>, message: &Message<'_>, deferral: Deferral<'_>) -> Reply {
         self.trade(peer, message, deferral, Side::Sell)
     }
 
@@ -244,7 +234,9 @@ pub fn operator_routes(router: http::Router, store: &Arc<dyn Store>) -> http::Ro
     let store = Arc::clone(store);
     router.route(Method::Post, "/trade/rollback", move |request, deferral| {
         match decode::rollback(request) {
-            Err(error) => http::Answer::now(Response::error(Status::BAD_REQUEST, &error.to_string())),
+            Err(error) => {
+                http::Answer::now(Response::error(Status::BAD_REQUEST, &error.to_string()))
+            }
             Ok(write) => roll_back(&*store, write, deferral),
         }
     })

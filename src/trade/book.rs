@@ -117,10 +117,7 @@ impl Book {
     }
 
     /// Those with a larger number than `after`, in order.
-    pub fn behind(
-        &self,
-        after: Option<Customer>,
-    ) -> impl Iterator<Item = (Customer, &Portfolio)> {
+    pub fn behind(&self, after: Option<Customer>) -> impl Iterator<Item = (Customer, &Portfolio)> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.portfolios.range((start, Bound::Unbounded)).map(|(&customer, folio)| (customer, folio))
     }
@@ -141,8 +138,10 @@ impl Book {
     pub fn holdings(&self, customer: Customer, offset: usize, num: usize) -> Vec<Holding> {
         let positions = self.portfolio(customer).map_or(&[][..], Portfolio::positions);
         let part = positions.iter().skip(offset).take(num);
-        let holding = |&(stock, quantity): &(Stock, i64)| {
-            Holding { stock, quantity, price_fen: self.prices.of(stock) }
+        let holding = |&(stock, quantity): &(Stock, i64)| Holding {
+            stock,
+            quantity,
+            price_fen: self.prices.of(stock),
         };
         part.map(holding).collect()
     }
@@ -153,14 +152,19 @@ impl Book {
         stocks.map(|stock| (stock, self.prices.of(stock))).collect()
     }
 
-    /// Puts a customer's portfolio in the place of what is there.
-    pub fn replace(&mut self, customer: Customer, folio: Portfolio) {
+    /// Puts a customer's portfolio in the place of what is there. False, without a change, when its
+    /// value leaves i64: no overlay makes such a one.
+    pub fn replace(&mut self, customer: Customer, folio: Portfolio) -> bool {
+        if folio.value_fen(&self.prices) > i128::from(i64::MAX) {
+            return false;
+        }
         if folio.is_large() {
             self.large.insert(customer);
         } else {
             self.large.remove(&customer);
         }
         self.portfolios.insert(customer, folio);
+        true
     }
 
     /// Moves a price that [`Overlay::quote`] allowed.
@@ -181,11 +185,7 @@ pub struct Overlay {
 impl Overlay {
     /// Nothing changed yet.
     pub fn new(book: &Book) -> Self {
-        Self {
-            portfolios: HashMap::new(),
-            prices: book.prices.clone(),
-            moved: BTreeMap::new(),
-        }
+        Self { portfolios: HashMap::new(), prices: book.prices.clone(), moved: BTreeMap::new() }
     }
 
     /// Last prices as of now.
@@ -204,9 +204,10 @@ impl Overlay {
     /// push.
     pub fn fill(&mut self, book: &Book, order: &Order) -> Result<(i64, i64), Refusal> {
         let Order { customer, stock, side, quantity } = *order;
-        let folio = self.portfolios.entry(customer).or_insert_with(|| {
-            book.portfolio(customer).cloned().unwrap_or_default()
-        });
+        let folio = self
+            .portfolios
+            .entry(customer)
+            .or_insert_with(|| book.portfolio(customer).cloned().unwrap_or_default());
         let held = folio.add(stock, side.signed(quantity), &self.prices)?;
         let seq = folio.seq + 1;
         folio.seq += PUSHES_PER_LINE;
@@ -227,8 +228,18 @@ impl Overlay {
         Ok(())
     }
 
-    /// The portfolios that differ.
-    pub fn into_portfolios(self) -> HashMap<Customer, Portfolio> {
-        self.portfolios
+    /// Puts all that differs into the book. Prices go first: an overlay decides in the order of its
+    /// writes, and the book takes only their end.
+    pub fn apply_to(self, book: &mut Book) {
+        for (stock, price_fen) in self.moved {
+            book.set_price(stock, price_fen);
+        }
+        for (customer, folio) in self.portfolios {
+            // Who was only refused something has no portfolio because of that.
+            if folio.seq != book.portfolio(customer).map_or(0, |before| before.seq) {
+                let fits = book.replace(customer, folio);
+                debug_assert!(fits, "an overlay refuses what would not fit");
+            }
+        }
     }
 }

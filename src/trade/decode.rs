@@ -145,7 +145,8 @@ mod tests {
             let data = format!(r#"{{"exchange_type":"1","stock_code":"600001"{fields}}}"#);
             trade(data.as_bytes(), customer(), Side::Buy, lot).map_err(|refused| refused.code)
         };
-        for (fields, lot) in [(r#","quantity":1"#, 1), (r#","quantity":300,"request_id":"a""#, 100)] {
+        for (fields, lot) in [(r#","quantity":1"#, 1), (r#","quantity":300,"request_id":"a""#, 100)]
+        {
             assert!(code(fields, lot).is_ok(), "{fields}");
         }
         for (fields, lot, expected) in [
@@ -162,7 +163,8 @@ mod tests {
             assert_eq!(code(fields, lot).err(), Some(expected), "{fields}");
         }
         let unknown = br#"{"exchange_type":"2","stock_code":"600001","quantity":1}"#;
-        let refused = trade(unknown, customer(), Side::Sell, 1).expect_err("it is not listed there");
+        let refused =
+            trade(unknown, customer(), Side::Sell, 1).expect_err("it is not listed there");
         assert_eq!(refused.code, "unknown_stock");
     }
 

@@ -43,6 +43,8 @@ pub struct Stock(u16);
 impl Stock {
     /// How many there are.
     pub const COUNT: usize = 2_000;
+    /// The place of the last one, to draw from.
+    pub(super) const LAST: i64 = 1_999;
     const PER_EXCHANGE: u16 = 1_000;
 
     /// The stock of that number on the exchange with that number.

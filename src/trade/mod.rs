@@ -30,7 +30,7 @@ pub const PUSHES_PER_LINE: i64 = 2;
 
 /// A customer's number: twelve digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Customer(u64);
+pub struct Customer(i64);
 
 impl Customer {
     const DIGITS: usize = 12;
@@ -42,14 +42,23 @@ impl Customer {
         if is_number { text.parse().ok().map(Self) } else { None }
     }
 
-    /// The number; below 10^12.
-    pub fn number(self) -> u64 {
+    /// The number; from 0 on, below 10^12.
+    pub fn number(self) -> i64 {
         self.0
     }
 
-    /// The customer of that number; `None` from 10^12 on.
-    pub fn from_number(number: u64) -> Option<Self> {
-        (number < 1_000_000_000_000).then_some(Self(number))
+    /// The customer of that number; `None` when it has more than twelve digits.
+    pub fn from_number(number: i64) -> Option<Self> {
+        (0..1_000_000_000_000).contains(&number).then_some(Self(number))
+    }
+
+    /// The key of the feed of its pushes.
+    fn feed_key(self) -> u64 {
+        self.0.cast_unsigned()
+    }
+
+    fn from_feed_key(key: u64) -> Option<Self> {
+        Self::from_number(key.cast_signed())
     }
 }
 
@@ -74,6 +83,14 @@ impl Side {
         match self {
             Side::Buy => quantity,
             Side::Sell => -quantity,
+        }
+    }
+
+    /// Its name on the wire and its number in the journal.
+    pub fn number(self) -> u8 {
+        match self {
+            Side::Buy => 1,
+            Side::Sell => 2,
         }
     }
 
@@ -132,6 +149,11 @@ impl Entry {
     /// Made at the first start.
     pub fn is_opening(&self) -> bool {
         self.seq == 0
+    }
+
+    /// Number of the newest push of its customer after it.
+    pub fn last_seq(&self) -> i64 {
+        if self.is_opening() { 0 } else { self.seq + PUSHES_PER_LINE - 1 }
     }
 
     /// The position after it, as it was then.

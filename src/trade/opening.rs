@@ -6,7 +6,7 @@ use crate::rng::SplitMix;
 use std::collections::BTreeMap;
 
 /// Customers 000000000001 to 000000000100.
-pub const CUSTOMERS: u64 = 100;
+pub const CUSTOMERS: i64 = 100;
 
 /// Positions of one of them at most.
 pub const POSITIONS_MAX: i64 = 100;
@@ -26,17 +26,17 @@ pub fn customers() -> impl Iterator<Item = Customer> {
 /// `trade.lot`.
 pub fn trades(prices: &Prices, lot: i64, now_us: i64) -> Vec<Entry> {
     let mut dice = SplitMix::new(SEED);
-    let mut entries = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
     for customer in customers() {
         let positions = usize::try_from(dice.within(1..=POSITIONS_MAX)).expect("a small number");
         let mut picked = BTreeMap::new();
         while picked.len() < positions {
-            let place = usize::try_from(dice.within(0..=Stock::COUNT as i64 - 1)).unwrap_or(0);
+            let place = usize::try_from(dice.within(0..=Stock::LAST)).unwrap_or(0);
             let stock = Stock::at(place).expect("a place among all");
             picked.insert(stock, dice.within(1..=LOTS_MAX) * lot);
         }
         for (stock, quantity) in picked {
-            let id = entries.len() as i64 + 1;
+            let id = entries.last().map_or(1, |entry| entry.id + 1);
             entries.push(Entry {
                 id,
                 order: Order { customer, stock, side: Side::Buy, quantity },

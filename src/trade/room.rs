@@ -54,7 +54,7 @@ fn numbered(entry: &Entry) -> impl Iterator<Item = Numbered> {
 impl Watch for Room {
     fn written(&self, entries: &[Entry]) {
         for of_one in entries.chunk_by(|a, b| a.order.customer == b.order.customer) {
-            let Some(feed) = self.feeds.get(of_one[0].order.customer.number()) else { continue };
+            let Some(feed) = self.feeds.get(of_one[0].order.customer.feed_key()) else { continue };
             feed.publish(of_one.iter().flat_map(numbered));
         }
     }
@@ -62,7 +62,7 @@ impl Watch for Room {
     fn reopened(&self) {
         let Some(store) = self.archive.store() else { return };
         for feed in self.feeds.all() {
-            if let Some(customer) = Customer::from_number(feed.key()) {
+            if let Some(customer) = Customer::from_feed_key(feed.key()) {
                 catch_up(&*store, &feed, customer);
             }
         }
@@ -86,7 +86,7 @@ impl Archive {
 impl Record for Archive {
     fn read(&self, key: u64, after: i64, then: TakePage) {
         let store = self.store();
-        let (Some(store), Some(customer)) = (store, Customer::from_number(key)) else {
+        let (Some(store), Some(customer)) = (store, Customer::from_feed_key(key)) else {
             return then(None);
         };
         let num = FEED_PAGE_FRAMES / usize::try_from(PUSHES_PER_LINE).unwrap_or(1);

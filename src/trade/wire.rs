@@ -360,7 +360,8 @@ mod tests {
         let check = |frame: Frame, id: u32, expected: &str| {
             assert_eq!((frame.id, &*text(&frame)), (id, expected));
         };
-        let start = r#"{"customer_id":"000000000001","seq":17,"positions":1,"total_value_fen":200000"#;
+        let start =
+            r#"{"customer_id":"000000000001","seq":17,"positions":1,"total_value_fen":200000"#;
         check(login(customer(), &account, false), 2, &format!("{start}}}"));
         check(login(customer(), &account, true), 2, &format!("{start},\"resync\":true}}"));
         let position = r#""exchange_type":"1","stock_code":"600001","quantity":200,"last_price_fen":1000,"market_value_fen":200000}"#;
@@ -368,7 +369,9 @@ mod tests {
         check(
             holdings(0, 28, &[holding], &account),
             3,
-            &format!(r#"{{"page":0,"pages":1,"holdings":[{{{position}],"total_value_fen":200000}}"#),
+            &format!(
+                r#"{{"page":0,"pages":1,"holdings":[{{{position}],"total_value_fen":200000}}"#
+            ),
         );
         let filled_text = format!(
             r#"{{"trade_id":9,"seq":17,"quantity":200,"price_fen":1000,"holding":{{{position}"#
