@@ -143,7 +143,7 @@ impl Feed {
         let Some(skipped) = first.and_then(|first| usize::try_from(after + 1 - first).ok()) else {
             return Recent::Forgotten;
         };
-        let all_taken = state.recent.iter().skip(skipped).all(|numbered| take(numbered));
+        let all_taken = state.recent.iter().skip(skipped).all(take);
         if all_taken { Recent::UpToDate } else { Recent::Stopped }
     }
 
