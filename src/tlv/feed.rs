@@ -134,7 +134,7 @@ impl Feed {
     }
 
     /// Hands the frames behind `after` to `take`, oldest first, until it says false.
-    pub(super) fn each_after(&self, after: i64, mut take: impl FnMut(&Numbered) -> bool) -> Recent {
+    pub(super) fn each_after(&self, after: i64, take: impl FnMut(&Numbered) -> bool) -> Recent {
         let state = self.lock();
         if after >= state.last {
             return Recent::UpToDate;
