@@ -22,6 +22,7 @@ pub mod log;
 pub mod meter;
 pub mod net;
 pub mod ops;
+pub mod packet;
 pub mod profile;
 pub mod session;
 pub mod signal;
