@@ -10,7 +10,7 @@ fn amounts(seed: u8, total: i64, count: i64, min: i64, max: i64) -> Vec<i64> {
 
 #[track_caller]
 fn check(amounts: &[i64], total: i64, count: i64, min: i64, max: i64) {
-    assert_eq!(amounts.len() as i64, count);
+    assert_eq!(i64::try_from(amounts.len()), Ok(count));
     assert_eq!(amounts.iter().map(|&fen| i128::from(fen)).sum::<i128>(), i128::from(total));
     assert!(amounts.iter().all(|fen| (min..=max).contains(fen)), "{amounts:?}");
 }
