@@ -24,6 +24,7 @@ work="$(mktemp -d)"
 children=() # what this script started
 pid=""  # of the server
 http="" # its address
+tlv=""  # and that of its trading room
 
 # What can be measured: name, then text. A scenario is a function of its name, in a file of its own
 # in benches/scenarios/.

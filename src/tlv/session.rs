@@ -117,6 +117,7 @@ impl<S: Service> TlvSession<S> {
                 Some(message) => {
                     used += HEADER_BYTES + message.data.len();
                     self.answer(&message, out);
+                    self.follow(out);
                 }
             }
         }

@@ -39,6 +39,18 @@ impl TlvClient {
         client
     }
 
+    /// Takes the next byte, if one is there; an error when the connection is gone.
+    pub(crate) fn read_one_byte(&self) -> io::Result<()> {
+        self.stream.set_nonblocking(true)?;
+        let read = (&self.stream).read(&mut [0]);
+        self.stream.set_nonblocking(false)?;
+        match read {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn try_send(&mut self, id: u32, data: &str) -> io::Result<()> {
         let frame = crate::tlv_talk::frame(self.layout, id, data.as_bytes());
         self.stream.write_all(&frame)

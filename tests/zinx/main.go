@@ -1,5 +1,5 @@
 // A client made with zinx, as its users write one: logs in, pulls, trades, and waits for the pushes.
-// It prints each frame that it gets, id and data, and ends with the last push. `-old` speaks the
+// It prints each frame that it gets, id and data, and ends after a sale. `-old` speaks the
 // layout of zinx before April 2023.
 package main
 
@@ -45,39 +45,42 @@ func main() {
 	client.Start()
 
 	order := `{"exchange_type":"1","stock_code":"600000","quantity":200}`
-	// What is sent after each answer; the pushes of a trade come behind its answer.
-	next := map[uint32]func(ziface.IConnection){
-		2: func(conn ziface.IConnection) { send(conn, 3, "") },
-		3: func(conn ziface.IConnection) { send(conn, 4, order) },
+	// zinx handles each frame on a goroutine of its own, so they come here in any order: what is sent
+	// next waits for all that the last message brings.
+	steps := []struct {
+		frames int
+		id     uint32
+		data   string
+	}{
+		{2, 3, ""},    // the welcome and the login
+		{1, 4, order}, // the holdings
+		{3, 5, order}, // the purchase and its pushes
+		{3, 0, ""},    // the sale and its pushes
 	}
-	sold := false
-	for {
-		select {
-		case frame := <-frames:
-			fmt.Printf("%d %s\n", frame.GetMsgID(), frame.GetData())
-			if act := next[frame.GetMsgID()]; act != nil {
-				act(client.Conn())
+	for _, step := range steps {
+		for i := 0; i < step.frames; i++ {
+			select {
+			case frame := <-frames:
+				fmt.Printf("%d %s\n", frame.GetMsgID(), frame.GetData())
+			case err := <-client.GetErrChan():
+				fail(err)
+			case <-time.After(time.Minute):
+				fail(fmt.Errorf("no frame for a minute"))
 			}
-			if frame.GetMsgID() == 102 {
-				if sold {
-					return
-				}
-				sold = true
-				send(client.Conn(), 5, order)
-			}
-		case err := <-client.GetErrChan():
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		case <-time.After(time.Minute):
-			fmt.Fprintln(os.Stderr, "no frame for a minute")
-			os.Exit(1)
+		}
+		if step.id != 0 {
+			send(client.Conn(), step.id, step.data)
 		}
 	}
 }
 
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
 func send(conn ziface.IConnection, id uint32, data string) {
 	if err := conn.SendMsg(id, []byte(data)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		fail(err)
 	}
 }
