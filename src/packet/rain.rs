@@ -203,6 +203,11 @@ impl Rain {
         state(self.terms(), self.has_ended, now_s)
     }
 
+    /// Whether its end was noted.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     /// Whether draw `draw` wins under the terms in effect.
     pub fn wins(&self, draw: i64) -> bool {
         luck::wins(&self.source, self.id, draw, self.version.hit_ppm)
