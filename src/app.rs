@@ -4,6 +4,7 @@ mod domain;
 mod figures;
 mod gift;
 pub mod http_port;
+mod packet;
 mod ports;
 pub mod tools;
 
@@ -64,7 +65,7 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let notifier = Arc::new(Notifier::default());
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
     let ground = Ground { config, folder: &folder, notifier: &notifier };
-    let domains = vec![gift::open(&ground)?];
+    let domains = vec![gift::open(&ground)?, packet::open(&ground)?];
     let ports = Ports::new(config);
     let mut metrics = Metrics::starting();
     ports.show(&mut metrics);

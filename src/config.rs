@@ -4,12 +4,16 @@
 
 mod layers;
 mod listen;
+mod moment;
+mod rain;
 mod reader;
 mod show;
 mod span;
 
 pub use layers::{Flags, Sources};
 pub use listen::ListenAddr;
+pub use moment::Moment;
+pub use rain::Rain;
 pub use reader::{ConfigErrors, Secret};
 pub use span::Span;
 
@@ -57,6 +61,8 @@ pub struct Config {
     pub admin: Admin,
     /// Gift boards.
     pub gift: Gift,
+    /// Red-packet rain.
+    pub rain: Rain,
     /// Retried writes.
     pub idempotency: Idempotency,
     /// What only a developer's machine should do.
@@ -244,6 +250,7 @@ impl Config {
                     week: from.duration("gift.keep.week", 7 * DAY..=3_660 * DAY),
                 },
             },
+            rain: Rain::take(from),
             idempotency: Idempotency { keep: from.duration("idempotency.keep", day_to_years) },
             dev: Dev { test_data: from.flag("dev.test_data") },
             log: Log::take(from),
@@ -260,6 +267,7 @@ impl Config {
         if !self.admin.listen.is_loopback() && self.admin.token.is_empty() {
             reader.refuse("admin.listen", "a loopback address, unless admin.token is set");
         }
+        self.rain.check(reader);
         let listeners = [
             ("http.listen", self.http.listen.addr()),
             ("tlv.listen", self.tlv.listen.addr()),

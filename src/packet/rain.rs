@@ -115,6 +115,9 @@ impl Rain {
         request: Request<'_>,
     ) -> Result<Self, Impossible> {
         terms.check(Sum::default())?;
+        if terms.ends_at == terms.starts_at {
+            return Err(Impossible::NoTime { starts_at: terms.starts_at, ends_at: terms.ends_at });
+        }
         let commitment = chain::commitment(&seed, id, terms);
         let version = Version {
             version: 1,

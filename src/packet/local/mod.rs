@@ -17,6 +17,8 @@ mod reader;
 mod shared;
 mod ticker;
 
+pub use self::audit::audit_files;
+
 use self::audit::Auditor;
 use self::bookkeeper::{Bookkeeper, Command, Keep, Outcome};
 use self::reader::Reader;
