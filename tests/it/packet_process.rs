@@ -135,14 +135,26 @@ fn three_in_ten_of_twenty_thousand_users_win() {
     assert_eq!(left, Some(20_000 - won));
 }
 
+/// Says that it is over when it is dropped.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn a_budget_adjusted_in_the_middle_of_fire_is_spent_to_the_fen() {
     let server = unlimited(Start::fresh()).run();
     begin(&server, &json!({ "max_per_user": 1_000_000 }));
     let is_over = AtomicBool::new(false);
-    let snatched = AtomicI64::new(0);
+    let (snatched, allowed) = (AtomicI64::new(0), AtomicI64::new(45));
     let values = thread::scope(|scope| {
-        let (is_over, snatched, http) = (&is_over, &snatched, server.http);
+        let (is_over, snatched, allowed) = (&is_over, &snatched, &allowed);
+        let http = server.http;
+        // However this ends, the clients end too.
+        let end = Ending(is_over);
         let clients: Vec<_> = (1..=6)
             .map(|uid| {
                 scope.spawn(move || {
@@ -150,6 +162,12 @@ fn a_budget_adjusted_in_the_middle_of_fire_is_spent_to_the_fen() {
                     let mut packets = Vec::new();
                     loop {
                         let over = is_over.load(Ordering::SeqCst);
+                        if !over
+                            && snatched.load(Ordering::SeqCst) >= allowed.load(Ordering::SeqCst)
+                        {
+                            thread::yield_now();
+                            continue;
+                        }
                         let answer = snatch(&mut client, uid);
                         match answer["code"].as_i64() {
                             Some(0) => {
@@ -157,9 +175,7 @@ fn a_budget_adjusted_in_the_middle_of_fire_is_spent_to_the_fen() {
                                     .push(answer["data"]["envelope_id"].as_i64().expect("an id"));
                                 snatched.fetch_add(1, Ordering::SeqCst);
                             }
-                            // Gone, though more may be added; after the last change: for good.
                             Some(6) if over => break,
-                            Some(6) => thread::yield_now(),
                             _ => panic!("{answer}"),
                         }
                     }
@@ -175,11 +191,12 @@ fn a_budget_adjusted_in_the_middle_of_fire_is_spent_to_the_fen() {
                 thread::yield_now();
             }
             patch(&server, &json!({ "total_amount_fen": 100_000 + step * 777 }));
+            allowed.store((step + 1) * 45, Ordering::SeqCst);
         }
         let refused = json!({ "total_count": 1, "reason": "too low" }).to_string();
         let refused = server.operator().request("PATCH", "/rain/config", &[], &refused);
         assert_eq!(refused.status, 409, "{refused:?}");
-        is_over.store(true, Ordering::SeqCst);
+        drop(end);
         clients.into_iter().map(|client| client.join().expect("no panic")).collect::<Vec<_>>()
     });
     let count: usize = values.iter().map(|(count, _)| count).sum();
