@@ -312,15 +312,18 @@ fn check_tampering(sql: &str, name: &str) {
 
 #[test]
 fn an_audit_finds_what_was_tampered_with() {
-    let budget = "handed out + left = budget";
+    let budget = "packet: handed out + left = budget";
     check_tampering("UPDATE packet SET value_fen = value_fen + 1 WHERE envelope_id = 9", budget);
     check_tampering("DELETE FROM packet WHERE envelope_id = 20", budget);
     check_tampering(
         "UPDATE wallet SET amount_fen = amount_fen + 1 WHERE uid = 3",
-        "opened = wallets",
+        "packet: opened = wallets",
     );
-    check_tampering("UPDATE packet SET uid = 99 WHERE envelope_id = 2", "openings = their packets");
-    let draws = "packets = draws of the seed";
+    check_tampering(
+        "UPDATE packet SET uid = 99 WHERE envelope_id = 2",
+        "packet: openings = their packets",
+    );
+    let draws = "packet: packets = draws of the seed";
     check_tampering(
         "UPDATE packet SET value_fen = value_fen + 1 WHERE envelope_id = 8;
          UPDATE packet SET value_fen = value_fen - 1 WHERE envelope_id = 9",

@@ -65,7 +65,7 @@ fn budgets(record: &Connection) -> rusqlite::Result<Check> {
             bad.get_or_insert(row.get(0)?);
         }
     }
-    Ok(check("handed out + left = budget", left, right, bad))
+    Ok(check("packet: handed out + left = budget", left, right, bad))
 }
 
 /// Openings summed by user, against the wallets.
@@ -79,7 +79,7 @@ fn wallets(record: &Connection) -> rusqlite::Result<Check> {
                    UNION ALL SELECT uid, -amount_fen FROM wallet)
                  GROUP BY uid) WHERE fen <> 0";
     let bad = record.query_row(sql, [], |row| row.get(0))?;
-    Ok(check("opened = wallets", left.into(), right.into(), bad))
+    Ok(check("packet: opened = wallets", left.into(), right.into(), bad))
 }
 
 /// Each opening against its packet: the owner, and what was in it.
@@ -90,7 +90,7 @@ fn openings(record: &Connection) -> rusqlite::Result<Check> {
                  AND p.uid = o.uid AND p.value_fen = o.value_fen";
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     let (left, right, bad): (i64, i64, Option<i64>) = record.query_row(sql, [], row)?;
-    Ok(check("openings = their packets", left.into(), right.into(), bad))
+    Ok(check("packet: openings = their packets", left.into(), right.into(), bad))
 }
 
 /// Every amount and every win, computed again from the seed.
@@ -124,7 +124,7 @@ fn draws(record: &Connection, proven: &mut HashSet<i64>) -> rusqlite::Result<Che
             }
         }
     }
-    Ok(check("packets = draws of the seed", left, right, bad))
+    Ok(check("packet: packets = draws of the seed", left, right, bad))
 }
 
 fn check(name: &str, left: i128, right: i128, bad: Option<i64>) -> Check {
