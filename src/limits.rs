@@ -182,6 +182,10 @@ pub const GIFT_AUDIT_FAN_ENTRIES_MAX: i64 = 100_000;
 /// second this is one in a third of a second.
 pub const RAIN_DRAWS_RESERVED: i64 = 65_536;
 
+/// Parts of the maps of users that loops read, each with a lock of its own. With a million users a part
+/// grows or is swept in some 50 µs, and only who looks for a user of that part waits.
+pub const RAIN_USER_SHARDS: usize = 256;
+
 /// How often a rain is looked at although nobody snatches: hit rates change at most once a second.
 pub const RAIN_TICK: Duration = Duration::from_secs(1);
 

@@ -54,6 +54,7 @@ mod ops_pprof;
 mod ops_slow;
 mod packet_api;
 mod packet_crash;
+mod packet_disk;
 mod packet_draw;
 mod packet_local;
 mod packet_model;

@@ -4,6 +4,7 @@
 use super::draws::Draws;
 use super::{LocalOptions, Step, StepHook};
 use crate::exec::Published;
+use crate::limits::RAIN_USER_SHARDS;
 use crate::packet::gate::Gate;
 use crate::packet::{
     Curve, Digest, Point, Rain, Refusal, Shown, Snatched, Source, State, Sum, Version, planned,
@@ -53,7 +54,6 @@ pub(super) struct OnStage {
 }
 
 /// What is handed out of one rain: all of it durable.
-#[derive(Default)]
 pub(super) struct Tally {
     handed_count: AtomicI64,
     handed_fen: AtomicI64,
@@ -157,6 +157,17 @@ impl OnStage {
                 granted: (at <= now_s).then(|| curve.before(at)),
             })
             .collect()
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            handed_count: AtomicI64::new(0),
+            handed_fen: AtomicI64::new(0),
+            users: DashMap::with_shard_amount(RAIN_USER_SHARDS),
+            curve: RwLock::default(),
+        }
     }
 }
 
