@@ -5,7 +5,7 @@ use super::look_up;
 use super::shared::{OnStage, Tally};
 use super::{SNATCH, Scope};
 use crate::limits::RAIN_DRAWS_RESERVED;
-use crate::packet::{Rain, Refusal, Request, Snatch, Snatched, State};
+use crate::packet::{Author, Rain, Refusal, Request, Snatch, Snatched, State};
 use crate::store::{Remembered, RequestKey};
 use rusqlite::Connection;
 use std::collections::HashMap;
@@ -40,6 +40,14 @@ pub(super) struct Before<'a> {
 pub(super) struct Own {
     pub(super) next: i64,
     pub(super) until: i64,
+}
+
+/// What new terms were asked for with, to be remembered where there is a key.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asked<'a> {
+    pub(super) key: Option<&'a RequestKey>,
+    /// The decoded request, for comparison with a retry.
+    pub(super) text: &'a str,
 }
 
 /// What a key of this batch did.
@@ -223,7 +231,7 @@ impl Draft {
     pub(super) fn request<'r>(
         &mut self,
         before: &Before<'_>,
-        by: crate::packet::Author,
+        by: Author,
         reason: &'r str,
     ) -> Request<'r> {
         let first_draw = self.boundary(before);
@@ -231,7 +239,7 @@ impl Draft {
     }
 
     /// Notes the newest version of the rain, and who asked for it under which key.
-    pub(super) fn note_version(&mut self, key: Option<&RequestKey>, asked: &str) {
+    pub(super) fn note_version(&mut self, asked: Asked<'_>) {
         let rain = self.book.rain.as_ref().expect("a version is of a rain");
         self.book.last_version += 1;
         let line = VersionLine {
@@ -239,8 +247,8 @@ impl Draft {
             rain: rain.id(),
             version: rain.version().clone(),
             hash: rain.hash(),
-            request_id: key.map(|key| key.as_str().to_owned()),
-            asked: key.map(|_| asked.to_owned()),
+            request_id: asked.key.map(|key| key.as_str().to_owned()),
+            asked: asked.key.map(|_| asked.text.to_owned()),
         };
         self.lines.push(Line::Version(Box::new(line)));
     }

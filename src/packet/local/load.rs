@@ -3,7 +3,7 @@
 use super::draft::Book;
 use super::journal::{self, VERSION_COLUMNS};
 use super::shared::Tally;
-use super::{MANAGE, OPEN, SNATCH};
+use super::{CHANGE, CREATE, MANAGE, OPEN, SNATCH};
 use crate::packet::{Chunk, Digest, Journaled, Rain, Seed, Sum, Terms};
 use crate::store::sqlite::refused;
 use crate::store::{OpenError, Remembered};
@@ -160,12 +160,13 @@ fn keys(record: &Connection, since_us: i64, remembered: &mut Remembered) -> rusq
             remembered.insert((scope, uid), &key, row.get(1)?, row.get(2)?);
         }
     }
-    let sql = "SELECT request_id, id, at, version > 1 FROM version
+    let sql = "SELECT request_id, id, at, version = 1 FROM version
                WHERE request_id IS NOT NULL AND at >= ?1 ORDER BY id";
     let mut select = record.prepare(sql)?;
     let mut rows = select.query([since_us.div_euclid(1_000_000)])?;
     while let Some(row) = rows.next()? {
-        let (key, at, path): (String, i64, i64) = (row.get(0)?, row.get(2)?, row.get(3)?);
+        let (key, at): (String, i64) = (row.get(0)?, row.get(2)?);
+        let path = if row.get(3)? { CREATE } else { CHANGE };
         remembered.insert((MANAGE, path), &key, row.get(1)?, at.saturating_mul(1_000_000));
     }
     Ok(())

@@ -1,14 +1,13 @@
 //! The rest of what a batch decides: openings, operators' changes, and what time brings.
 
-use super::draft::{Before, Draft, Made};
+use super::draft::{Asked, Before, Draft, Made};
 use super::journal::{Line, OpeningLine};
 use super::look_up;
-use super::{MANAGE, OPEN};
+use super::{CHANGE, CREATE, MANAGE, OPEN};
 use crate::packet::{
     Author, Change, Manage, Managed, Open, Opened, Rain, Request, Seed, State, Terms, hit_ppm,
     planned,
 };
-use crate::store::RequestKey;
 use serde_json::json;
 
 /// How fast draws came since the last look.
@@ -100,57 +99,52 @@ impl Draft {
         before: &Before<'_>,
         manage: Manage,
     ) -> rusqlite::Result<Managed> {
-        let (asked, key) = match &manage {
+        let (scope, key, text) = match &manage {
             Manage::Create { id, terms, reason, key, .. } => {
-                (json!({ "id": id, "terms": terms, "reason": reason }).to_string(), key.clone())
+                let text = json!({ "id": id, "terms": terms, "reason": reason });
+                ((MANAGE, CREATE), key.clone(), text.to_string())
             }
             Manage::Change { change, reason, key } => {
-                (json!({ "change": change, "reason": reason }).to_string(), key.clone())
+                let text = json!({ "change": change, "reason": reason });
+                ((MANAGE, CHANGE), key.clone(), text.to_string())
             }
         };
-        let path = matches!(manage, Manage::Change { .. });
-        let scope = (MANAGE, i64::from(path));
         if let Some(key) = &key {
             let earlier = match self.keys.get(&(scope, key.clone())) {
                 Some(Made::Terms { asked, .. }) => Some(asked.clone()),
                 _ => look_up::asked_under_key(before, scope, key)?,
             };
-            if let Some(earlier) = earlier {
-                let same = earlier == asked;
-                return Ok(if same {
-                    Managed::Done { replayed: true }
-                } else {
-                    Managed::KeyConflict
-                });
+            match earlier {
+                Some(earlier) if earlier == text => return Ok(Managed::Done { replayed: true }),
+                Some(_) => return Ok(Managed::KeyConflict),
+                None => {}
             }
         }
+        let asked = Asked { key: key.as_ref(), text: &text };
         let managed = match manage {
             Manage::Create { id, terms, by, reason, .. } => {
-                self.create(before, id, &terms, by, &reason, key.as_ref(), &asked)?
+                let now_s = Self::now_s(before);
+                let request = Request { by, reason: &reason, now_s, first_draw: 1 };
+                self.create(before, id, &terms, request, asked)?
             }
-            Manage::Change { change, reason, .. } => {
-                self.change(before, &change, &reason, key.as_ref(), &asked)
-            }
+            Manage::Change { change, reason, .. } => self.change(before, &change, &reason, asked),
         };
         if let (Some(key), Managed::Done { .. }) = (key, managed) {
             let id = self.book.last_version;
-            self.keys.insert((scope, key), Made::Terms { id, asked });
+            self.keys.insert((scope, key), Made::Terms { id, asked: text });
         }
         Ok(managed)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a request says, taken apart")]
     fn create(
         &mut self,
         before: &Before<'_>,
         id: i64,
         terms: &Terms,
-        by: Author,
-        reason: &str,
-        key: Option<&RequestKey>,
-        asked: &str,
+        request: Request<'_>,
+        asked: Asked<'_>,
     ) -> rusqlite::Result<Managed> {
-        let now_s = Self::now_s(before);
+        let now_s = request.now_s;
         let is_newest = self.book.rain.as_ref().is_some_and(|rain| rain.id() == id);
         if is_newest || look_up::has_rain(before.journal, id)? {
             return Ok(Managed::TakenId);
@@ -161,24 +155,19 @@ impl Draft {
             return Ok(Managed::NotEnded { id: rain.id() });
         }
         // A moment in the past means now.
-        let not_past = Change {
-            starts_at: Some(terms.starts_at),
-            ends_at: Some(terms.ends_at),
-            ..Change::default()
-        };
-        let terms = terms.with(&not_past, now_s);
+        let (starts_at, ends_at) = (Some(terms.starts_at), Some(terms.ends_at));
+        let terms = terms.with(&Change { starts_at, ends_at, ..Change::default() }, now_s);
         let seed = Seed::random().map_err(|error| {
             tracing::error!(%error, "the system gives no random seed");
             rusqlite::Error::ToSqlConversionFailure(error.into())
         })?;
-        let request = Request { by, reason, now_s, first_draw: 1 };
         let rain = match Rain::new(id, seed, &terms, request) {
             Ok(rain) => rain,
             Err(reason) => return Ok(Managed::Impossible(reason)),
         };
         self.note_end(before);
         self.begin(rain);
-        self.note_version(key, asked);
+        self.note_version(asked);
         Ok(Managed::Done { replayed: false })
     }
 
@@ -187,8 +176,7 @@ impl Draft {
         before: &Before<'_>,
         change: &Change,
         reason: &str,
-        key: Option<&RequestKey>,
-        asked: &str,
+        asked: Asked<'_>,
     ) -> Managed {
         if self.book.rain.is_none() {
             return Managed::NoRain;
@@ -198,7 +186,7 @@ impl Draft {
         if let Err(reason) = rain.change(change, request) {
             return Managed::Impossible(reason);
         }
-        self.note_version(key, asked);
+        self.note_version(asked);
         Managed::Done { replayed: false }
     }
 
@@ -259,7 +247,7 @@ impl Draft {
         let request = self.request(before, Author::Pacing, &reason);
         if let Some(rain) = &mut self.book.rain {
             rain.pace(rate, request);
-            self.note_version(None, "");
+            self.note_version(Asked::default());
         }
     }
 }

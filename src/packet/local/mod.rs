@@ -40,7 +40,11 @@ const SNATCH: u8 = 0;
 const OPEN: u8 = 1;
 const MANAGE: u8 = 2;
 
-/// A path and the user whose key it is (for an operator's key: 1 when it changes terms, else 0).
+/// An operator's key belongs to one of these instead of a user.
+const CREATE: i64 = 0;
+const CHANGE: i64 = 1;
+
+/// A path and whose key it is.
 type Scope = (u8, i64);
 
 /// A moment between two steps of the store's thread, for simulations that stop there.
