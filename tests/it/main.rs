@@ -4,6 +4,7 @@ mod audit;
 mod cli;
 mod client;
 mod config;
+mod crash_rig;
 mod crashes;
 mod data_tools;
 mod disk_faults;
@@ -63,6 +64,7 @@ mod redis_lane;
 mod redis_server;
 #[cfg(feature = "cluster")]
 mod redis_tls;
+mod router_rig;
 mod server;
 mod server_rules;
 mod tidy;
