@@ -1,5 +1,6 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
+mod counter;
 mod domain;
 mod figures;
 mod gift;
@@ -67,7 +68,7 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
     let ground = Ground { config, folder: &folder, notifier: &notifier };
     let (room, trades) = trade::open(&ground)?;
-    let domains = vec![gift::open(&ground)?, packet::open(&ground)?, room];
+    let domains = vec![gift::open(&ground)?, counter::open(&ground)?, packet::open(&ground)?, room];
     let ports = Ports::new(config);
     let mut metrics = Metrics::starting();
     ports.show(&mut metrics);

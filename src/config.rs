@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 use layers::Layers;
 use reader::Reader;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub struct Config {
     pub rain: Rain,
     /// The trading room.
     pub trade: Trade,
+    /// Counters.
+    pub counter: Counter,
     /// Retried writes.
     pub idempotency: Idempotency,
     /// What only a developer's machine should do.
@@ -185,6 +188,20 @@ pub struct Keep {
     pub week: Span,
 }
 
+/// Counters.
+#[derive(Clone, Debug, Serialize)]
+pub struct Counter {
+    /// Types that are known by name; all others are free, and count everything.
+    pub types: BTreeMap<String, CounterType>,
+}
+
+/// One type of counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CounterType {
+    /// Counts a user once.
+    pub unique: bool,
+}
+
 /// Retried writes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Idempotency {
@@ -286,6 +303,7 @@ impl Config {
                 presence: from.flag("trade.presence"),
                 sim: Sim { rate: from.integer("trade.sim.rate", 0..=100_000) },
             },
+            counter: Counter { types: from.counter_types() },
             idempotency: Idempotency { keep: from.duration("idempotency.keep", day_to_years) },
             dev: Dev { test_data: from.flag("dev.test_data") },
             log: Log::take(from),
