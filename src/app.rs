@@ -5,7 +5,7 @@ pub mod http_port;
 mod ports;
 pub mod tools;
 
-use crate::cli::ServeOptions;
+use crate::cli::{Client, ServeOptions};
 use crate::config::{Backend, Config};
 use crate::exec::Notifier;
 use crate::gift;
@@ -22,6 +22,7 @@ use crate::ops::{self, Desk, LastAudit, Metrics, Part, Readiness};
 use crate::profile::CpuProfile;
 use crate::signal;
 use crate::store::{Clock, DataFolder, SystemClock};
+use crate::terminal;
 use ports::{Ports, Shared};
 use std::error::Error;
 use std::net::TcpListener;
@@ -52,6 +53,13 @@ pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Erro
         profile.finish()?;
     }
     result
+}
+
+/// Does what is asked of a server from outside.
+pub fn visit(client: &Client) -> Result<(), Box<dyn Error>> {
+    match client {
+        Client::Trade(options) => terminal::run(options),
+    }
 }
 
 fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn Error>> {

@@ -12,6 +12,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod exec;
 pub mod gift;
@@ -26,4 +27,5 @@ pub mod profile;
 pub mod session;
 pub mod signal;
 pub mod store;
+pub mod terminal;
 pub mod tlv;

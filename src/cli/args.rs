@@ -1,6 +1,8 @@
 //! The words of the command line, as clap reads them and as `--help` explains them.
 
+use super::clients::TradeOptions;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -11,6 +13,7 @@ Examples:
   FANFARE__TLV__LISTEN=0.0.0.0:9000 fanfare
   fanfare audit                        does the board equal the journal?
   fanfare backup gifts.db              a copy of the journal while it serves
+  fanfare trade                        trade in the trading room of this machine
 
 Flags win over the environment, the environment over the file, the file over the defaults.
 
@@ -43,6 +46,13 @@ pub(super) enum Command {
     Export(ExportArgs),
     /// Copy the gift journal to a new file, beside a running server too.
     Backup(BackupArgs),
+    /// Trade in the trading room, at a terminal or through a pipe.
+    Trade(TradeOptions),
+    /// Print the completions of a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
