@@ -5,7 +5,7 @@ pub mod http_port;
 mod ports;
 pub mod tools;
 
-use crate::cli::{Client, ServeOptions};
+use crate::cli::{Client, Load, ServeOptions};
 use crate::config::{Backend, Config};
 use crate::exec::Notifier;
 use crate::gift;
@@ -15,6 +15,7 @@ use crate::gift::period::Keep;
 use crate::gift::stream::Streams;
 use crate::hello::Directory;
 use crate::http::SlowLog;
+use crate::load;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
 use crate::ops::pprof::Profiling;
@@ -59,6 +60,11 @@ pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Erro
 pub fn visit(client: &Client) -> Result<(), Box<dyn Error>> {
     match client {
         Client::Trade(options) => terminal::run(options),
+        Client::Load(Load::Rain(options)) => load::rain::run(options),
+        Client::Load(Load::Trade(options)) if options.scenario => {
+            load::trade::scenario::run(options)
+        }
+        Client::Load(Load::Trade(options)) => load::trade::run(options),
     }
 }
 

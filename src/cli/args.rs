@@ -1,6 +1,6 @@
 //! The words of the command line, as clap reads them and as `--help` explains them.
 
-use super::clients::TradeOptions;
+use super::clients::{Load, TradeOptions};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -48,6 +48,9 @@ pub(super) enum Command {
     Backup(BackupArgs),
     /// Trade in the trading room, at a terminal or through a pipe.
     Trade(TradeOptions),
+    /// Make a load as users would, measure it, and check that everything adds up.
+    #[command(subcommand)]
+    Load(Load),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.

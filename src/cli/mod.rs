@@ -4,7 +4,7 @@ mod args;
 mod clients;
 
 pub use args::ExportFormat;
-pub use clients::{Client, TradeOptions, customer_id};
+pub use clients::{Client, Load, RainLoad, TradeLoad, TradeOptions, customer_id};
 
 use crate::config::{Config, Flags, Sources};
 use args::{Args, BackupArgs, Command, DataArgs, ExportArgs, ImportArgs, ServeArgs};
@@ -91,6 +91,7 @@ where
             return run_tool(at, &Tool::Backup { file }, work);
         }
         Some(Command::Trade(options)) => return end(visit(&Client::Trade(options))),
+        Some(Command::Load(load)) => return end(visit(&Client::Load(load))),
         Some(Command::Completions { shell }) => return print(&completions(shell)),
     };
     let config = match Config::load(&sources(&args)) {

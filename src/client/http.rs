@@ -65,6 +65,11 @@ impl HttpConnection {
         Ok(Answer { status, body: &self.body })
     }
 
+    /// The socket alone, without this side's buffers.
+    pub fn into_stream(self) -> TcpStream {
+        self.reader.into_inner()
+    }
+
     /// Up to and with the blank line.
     fn read_head(&mut self) -> io::Result<()> {
         self.head.clear();

@@ -6,7 +6,6 @@ use super::connection::Event;
 use super::output::Output;
 use super::view;
 use crate::cli::TradeOptions;
-use crate::client::portfolio::Change;
 use crate::client::room::{Fill, Holding, HoldingsPage, Message, Request, id};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::error::Error;
@@ -20,7 +19,7 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// What arrives within so short a time is drawn at once.
 const DRAW_INTERVAL: Duration = Duration::from_millis(30);
 
-/// How often holdings are pulled again because rows came or went between two pages of them.
+/// How often holdings are pulled again because rows went between two pages of them.
 const PULLS_MAX: u32 = 5;
 
 /// Where the conversation stands.
@@ -37,7 +36,7 @@ enum Phase {
 #[derive(Default)]
 struct Pull {
     rows: Vec<Holding>,
-    /// A row came or went meanwhile, so that pages may overlap or leave one out.
+    /// A row that was read went meanwhile, so that the next page may leave one out.
     moved: bool,
     /// Earlier tries.
     tries: u32,
@@ -318,8 +317,9 @@ impl Session {
             Message::Holding(push) => {
                 let change = self.board.portfolio.apply(&push);
                 if let Phase::Pulling(pull) = &mut self.phase {
-                    pull.moved |= matches!(change, Change::Opened | Change::Closed);
-                    take_in(&mut pull.rows, &push.holding);
+                    // Rows behind one that goes move up, perhaps onto a page that was read.
+                    let gone = push.holding.quantity == 0;
+                    pull.moved |= take_in(&mut pull.rows, &push.holding) && gone;
                 }
                 self.codes.learn([push.holding.stock.stock_code.as_str()]);
                 self.settle();
@@ -422,10 +422,13 @@ impl Session {
     }
 }
 
-/// The newest word on each stock counts; nothing held is no row.
-fn take_in(rows: &mut Vec<Holding>, row: &Holding) {
+/// The newest word on each stock counts; nothing held is no row. True when there was a row.
+fn take_in(rows: &mut Vec<Holding>, row: &Holding) -> bool {
+    let before = rows.len();
     rows.retain(|known| known.stock != row.stock);
+    let was_there = rows.len() < before;
     if row.quantity > 0 {
         rows.push(row.clone());
     }
+    was_there
 }

@@ -19,7 +19,7 @@ pub(super) enum Style {
 fn table(style: Style, head: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();
     table.load_preset(match style {
-        Style::Lines => presets::UTF8_HORIZONTAL_ONLY,
+        Style::Lines => presets::UTF8_BORDERS_ONLY,
         Style::Columns => presets::NOTHING,
     });
     table.set_header(head);
@@ -147,12 +147,14 @@ pub(super) fn change(push: &HoldingPush, change: Change) -> String {
     let code = &stock.stock_code;
     let (quantity, value) = (shares(*quantity), yuan(*market_value_fen));
     match change {
-        Change::Closed => format!("holding {code}: none left"),
+        Change::Known | Change::Closed if push.holding.quantity == 0 => {
+            format!("holding {code}: none left")
+        }
         Change::Opened => format!("holding {code}: {quantity} (new), worth {value}"),
         Change::Changed { from } => {
             format!("holding {code}: {} -> {quantity}, worth {value}", shares(from))
         }
-        Change::Known => format!("holding {code}: {quantity}, worth {value}"),
+        Change::Known | Change::Closed => format!("holding {code}: {quantity}, worth {value}"),
     }
 }
 
@@ -178,8 +180,8 @@ pub(super) fn screen(board: &Board, answer: &str, event: &str, rows: usize) -> S
         .offline
         .as_ref()
         .map_or("online".to_owned(), |why| format!("OFFLINE ({why}), trying again"));
-    // Title, blank, lines and head of the table, total, and the prompt with a line to spare.
-    let fixed = 8 + below.lines().count();
+    // Title, blank, four lines of table, what is left out, the total, and the prompt.
+    let fixed = 10 + below.lines().count();
     let rows_max = rows.saturating_sub(fixed).max(3);
     let table = holdings(&board.portfolio, Style::Lines, rows_max);
     format!("trading room, customer {}, {connection}\n\n{table}\n{below}", board.customer_id)

@@ -65,3 +65,4 @@ mod server_rules;
 mod tidy;
 mod tlv_session;
 mod tlv_talk;
+mod trade_terminal;
