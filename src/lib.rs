@@ -11,6 +11,7 @@
 //! - nothing knows `app`.
 
 pub mod app;
+pub mod calendar;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -24,6 +25,7 @@ pub mod log;
 pub mod meter;
 pub mod net;
 pub mod ops;
+pub mod order;
 pub mod profile;
 pub mod progress;
 pub mod session;

@@ -3,10 +3,14 @@
 use super::board::Board;
 use super::input::Printer;
 use super::view::{self, Style};
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
 /// Moves to the first place and wipes what follows.
 const WIPE: &str = "\x1b[H\x1b[2J";
+
+/// What happened by itself stays for so many lines, or until the next command.
+const EVENTS_SHOWN: usize = 3;
 
 /// When the terminal does not say how high it is.
 const ROWS_DEFAULT: usize = 24;
@@ -24,8 +28,8 @@ pub(super) struct Screen {
     printer: Printer,
     /// Of the last command.
     answer: String,
-    /// What happened last by itself.
-    event: String,
+    /// What happened last by itself, oldest first.
+    events: VecDeque<String>,
     changed: bool,
 }
 
@@ -37,8 +41,8 @@ impl Output {
 
     /// A screen above the line that is being typed.
     pub(super) fn live(printer: Printer) -> Self {
-        let (answer, event) = (String::new(), String::new());
-        Output::Live(Screen { printer, answer, event, changed: true })
+        let (answer, events) = (String::new(), VecDeque::new());
+        Output::Live(Screen { printer, answer, events, changed: true })
     }
 
     /// Whether a person sits there, who can try again.
@@ -57,7 +61,7 @@ impl Output {
             Output::Plain => line(text),
             Output::Live(screen) => {
                 text.clone_into(&mut screen.answer);
-                screen.event.clear();
+                screen.events.clear();
                 screen.changed = true;
                 Ok(())
             }
@@ -69,7 +73,10 @@ impl Output {
         match self {
             Output::Plain => line(text),
             Output::Live(screen) => {
-                text.clone_into(&mut screen.event);
+                if screen.events.len() == EVENTS_SHOWN {
+                    screen.events.pop_front();
+                }
+                screen.events.push_back(text.to_owned());
                 screen.changed = true;
                 Ok(())
             }
@@ -84,7 +91,8 @@ impl Output {
         }
         let size = rustix::termios::tcgetwinsize(io::stdout());
         let rows = size.map_or(ROWS_DEFAULT, |size| usize::from(size.ws_row));
-        let text = view::screen(board, &screen.answer, &screen.event, rows);
+        let text =
+            view::screen(board, &screen.answer, &screen.events.make_contiguous().join("\n"), rows);
         screen.printer.print(format!("{WIPE}{text}\n")).map_err(io::Error::other)
     }
 }

@@ -166,14 +166,14 @@ pub(super) fn rollback(trade_id: i64, reason: &str) -> String {
 }
 
 /// Everything above the prompt. `rows` is the height of the terminal.
-pub(super) fn screen(board: &Board, answer: &str, event: &str, rows: usize) -> String {
+pub(super) fn screen(board: &Board, answer: &str, events: &str, rows: usize) -> String {
     let mut below = String::new();
     let trades: Vec<_> = board.trades().map(|push| format!("  {}\n", trade(push))).collect();
     if !trades.is_empty() {
         below.push_str("\nlatest trades\n");
         below.push_str(&trades.concat());
     }
-    for part in [event, answer].iter().filter(|part| !part.is_empty()) {
+    for part in [events, answer].iter().filter(|part| !part.is_empty()) {
         writeln!(below, "\n{part}").expect("a String takes all");
     }
     let connection = board
