@@ -26,6 +26,7 @@ pub mod meter;
 pub mod net;
 pub mod ops;
 pub mod order;
+pub mod packet;
 pub mod profile;
 pub mod progress;
 pub mod session;
