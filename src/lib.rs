@@ -34,3 +34,4 @@ pub mod signal;
 pub mod store;
 pub mod terminal;
 pub mod tlv;
+pub mod torture;

@@ -1,7 +1,7 @@
-//! What is asked of a server from outside: a terminal, loads.
+//! What is asked of a server from outside: a terminal, loads, torture.
 
 use crate::cli::{Client, Load};
-use crate::{load, terminal};
+use crate::{load, terminal, torture};
 use std::error::Error;
 
 /// Does it, to its end.
@@ -13,5 +13,6 @@ pub fn run(client: &Client) -> Result<(), Box<dyn Error>> {
             load::trade::scenario::run(options)
         }
         Client::Load(Load::Trade(options)) => load::trade::run(options),
+        Client::Torture(options) => torture::run(options),
     }
 }

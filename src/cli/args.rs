@@ -1,6 +1,6 @@
 //! The words of the command line, as clap reads them and as `--help` explains them.
 
-use super::clients::{Load, TradeOptions};
+use super::clients::{Load, TortureOptions, TradeOptions};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -51,6 +51,9 @@ pub(super) enum Command {
     /// Make a load as users would, measure it, and check that everything adds up.
     #[command(subcommand)]
     Load(Load),
+    /// Kill a server of its own, cut its power and fill its disk under writes, and count what was
+    /// lost or doubled; exits with 1 when anything was.
+    Torture(TortureOptions),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.

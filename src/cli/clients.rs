@@ -13,6 +13,8 @@ pub enum Client {
     Trade(TradeOptions),
     /// `fanfare load`.
     Load(Load),
+    /// `fanfare torture`.
+    Torture(TortureOptions),
 }
 
 /// Which load.
@@ -105,6 +107,21 @@ pub struct TradeLoad {
     /// Write trade-clients.svg and trade-pushes.svg into this folder.
     #[arg(long, value_name = "DIR", conflicts_with = "scenario")]
     pub charts: Option<PathBuf>,
+}
+
+/// What becomes of writes when everything goes wrong.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct TortureOptions {
+    /// How long; the round that is under way is finished.
+    #[arg(long = "for", value_name = "TIME", default_value = "1m", value_parser = time)]
+    pub duration: Duration,
+    /// Work in this folder, which must not exist [default: a temporary one]. It is kept when
+    /// something broke.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Choose accounts, amounts, pauses and torn sectors as a run that printed this seed did.
+    #[arg(long)]
+    pub seed: Option<u64>,
 }
 
 /// A time above 0, such as `30s`.

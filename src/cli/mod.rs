@@ -4,7 +4,7 @@ mod args;
 mod clients;
 
 pub use args::ExportFormat;
-pub use clients::{Client, Load, RainLoad, TradeLoad, TradeOptions, customer_id};
+pub use clients::{Client, Load, RainLoad, TortureOptions, TradeLoad, TradeOptions, customer_id};
 
 use crate::config::{Config, Flags, Sources};
 use args::{Args, BackupArgs, Command, DataArgs, ExportArgs, ImportArgs, ServeArgs};
@@ -92,6 +92,7 @@ where
         }
         Some(Command::Trade(options)) => return end(visit(&Client::Trade(options))),
         Some(Command::Load(load)) => return end(visit(&Client::Load(load))),
+        Some(Command::Torture(options)) => return end(visit(&Client::Torture(options))),
         Some(Command::Completions { shell }) => return print(&completions(shell)),
     };
     let config = match Config::load(&sources(&args)) {

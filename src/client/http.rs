@@ -31,6 +31,8 @@ pub struct HttpConnection {
 pub struct Answer<'a> {
     /// The status.
     pub status: u16,
+    /// The server did it before, and answers as it did then (`Idempotent-Replayed`).
+    pub replayed: bool,
     /// The whole body.
     pub body: &'a [u8],
 }
@@ -59,10 +61,10 @@ impl HttpConnection {
     pub fn exchange(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
         self.reader.get_mut().write_all(request)?;
         self.read_head()?;
-        let (status, length) = parse_head(&self.head)?;
+        let Head { status, replayed, length } = parse_head(&self.head)?;
         self.body.resize(length, 0);
         self.reader.read_exact(&mut self.body)?;
-        Ok(Answer { status, body: &self.body })
+        Ok(Answer { status, replayed, body: &self.body })
     }
 
     /// The socket alone, without this side's buffers.
@@ -106,24 +108,34 @@ pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str)
     text.into_bytes()
 }
 
-/// Status and length of the body.
-fn parse_head(head: &[u8]) -> io::Result<(u16, usize)> {
+/// What is looked at of a head.
+struct Head {
+    status: u16,
+    replayed: bool,
+    length: usize,
+}
+
+fn parse_head(head: &[u8]) -> io::Result<Head> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut answer = httparse::Response::new(&mut headers);
     let parsed = answer.parse(head).map_err(|error| invalid(&format!("not HTTP: {error}")))?;
     let (true, Some(status)) = (parsed.is_complete(), answer.code) else {
         return Err(invalid("not HTTP: no status"));
     };
-    let mut fields = answer.headers.iter();
-    let length = fields.find(|field| field.name.eq_ignore_ascii_case("content-length"));
-    let length = length.and_then(|field| str::from_utf8(field.value).ok()?.parse().ok());
-    match length {
-        Some(length) if length <= BODY_BYTES_MAX => Ok((status, length)),
-        Some(_) => Err(invalid("the answer is too long")),
+    let field = |name: &str| {
+        let mut fields = answer.headers.iter();
+        let field = fields.find(|field| field.name.eq_ignore_ascii_case(name))?;
+        str::from_utf8(field.value).ok()
+    };
+    let replayed = field("idempotent-replayed") == Some("true");
+    let length = match field("content-length").and_then(|value| value.parse().ok()) {
+        Some(length) if length <= BODY_BYTES_MAX => length,
+        Some(_) => return Err(invalid("the answer is too long")),
         // All of the server's finite answers say how long they are, but for these.
-        None if status == 204 || status == 304 => Ok((status, 0)),
-        None => Err(invalid("the answer has no Content-Length")),
-    }
+        None if status == 204 || status == 304 => 0,
+        None => return Err(invalid("the answer has no Content-Length")),
+    };
+    Ok(Head { status, replayed, length })
 }
 
 fn invalid(why: &str) -> io::Error {

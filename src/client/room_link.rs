@@ -44,6 +44,11 @@ impl RoomLink {
         }
     }
 
+    /// Drops the pushes that were kept.
+    pub fn forget_pushes(&mut self) {
+        self.early.clear();
+    }
+
     /// The next push.
     pub fn push(&mut self, timeout: Duration) -> io::Result<Message> {
         if let Some(push) = self.early.pop_front() {

@@ -55,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("src/client", &["tlv", "limits"]),
     ("src/terminal", &["client", "cli"]),
     ("src/load", &["client", "cli", "progress"]),
+    ("src/torture", &["client", "cli", "progress"]),
     ("src/progress.rs", &[]),
 ];
 
