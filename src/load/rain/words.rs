@@ -28,8 +28,9 @@ pub(super) struct Rain {
     pub(super) left_count: i64,
 }
 
-/// A packet got by a snatch.
-#[derive(Clone, Debug, Deserialize)]
+/// A packet got by a snatch; without luck there is the draw alone.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Snatched {
     pub(super) envelope_id: i64,
     pub(super) max_count: i64,
