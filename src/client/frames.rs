@@ -1,7 +1,7 @@
 //! Frames of the trading room as a client sees them: bytes in any pieces to whole frames.
 
 use crate::limits::TLV_DATA_BYTES_MAX;
-use crate::tlv::{HEADER_BYTES, Header, Layout};
+use crate::tlv::{HEADER_BYTES, Layout};
 use std::io;
 
 /// Clients of ours speak the newer layout.
@@ -9,8 +9,7 @@ const LAYOUT: Layout = Layout::Big;
 
 /// Appends a frame to what is to be sent.
 pub fn encode(id: u32, data: &[u8], out: &mut Vec<u8>) {
-    let length = u32::try_from(data.len()).expect("our frames are a few kilobytes");
-    out.extend_from_slice(&LAYOUT.header_bytes(Header { id, length }));
+    out.extend_from_slice(&LAYOUT.head(id, data));
     out.extend_from_slice(data);
 }
 

@@ -2,7 +2,7 @@
 //! value, where it was set and what would be allowed.
 
 use super::layers::{Layers, nearest};
-use super::{ListenAddr, Span};
+use super::{ListenAddr, Patience, Span};
 use config::ValueKind;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
@@ -102,6 +102,14 @@ impl<'a> Reader<'a> {
             self.refuse(key, &format!("a duration such as \"10s\", from {from} to {to}"));
             least
         }))
+    }
+
+    /// A length of time, or `off`.
+    pub(super) fn patience(&mut self, key: &str, allowed: RangeInclusive<Duration>) -> Patience {
+        if self.text(key) == Some(Patience::OFF) {
+            return Patience(None);
+        }
+        Patience(Some(self.duration(key, allowed)))
     }
 
     /// One of a few words. A word without a value is reserved for what this version cannot do.

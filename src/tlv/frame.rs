@@ -74,30 +74,33 @@ impl Layout {
         }
     }
 
-    /// The header as it is sent.
-    pub fn header_bytes(self, header: Header) -> [u8; HEADER_BYTES] {
-        let Header { id, length } = header;
-        let words = match self {
-            Layout::Big => [id.to_be_bytes(), length.to_be_bytes()],
-            Layout::Little => [length.to_le_bytes(), id.to_le_bytes()],
-        };
-        let mut bytes = [0; HEADER_BYTES];
-        bytes.copy_from_slice(words.as_flattened());
-        bytes
-    }
-
     /// Writes a frame.
-    ///
-    /// # Panics
-    /// When the data is longer than a u32 can say; ours is a few kilobytes.
     pub fn encode(self, id: u32, data: &[u8], out: &mut SendQueue) {
-        let length = u32::try_from(data.len()).expect("our frames are a few kilobytes");
-        let header = self.header_bytes(Header { id, length });
+        let head = self.head(id, data);
         out.write(|tail| {
             tail.reserve(HEADER_BYTES + data.len());
-            tail.extend_from_slice(&header);
+            tail.extend_from_slice(&head);
             tail.extend_from_slice(data);
         });
+    }
+
+    /// A frame by itself.
+    pub fn frame(self, frame: &Frame) -> Vec<u8> {
+        let data = frame.data.bytes();
+        [&self.head(frame.id, data), data].concat()
+    }
+
+    /// What comes in front of the data.
+    pub fn head(self, id: u32, data: &[u8]) -> [u8; HEADER_BYTES] {
+        let length = u32::try_from(data.len()).expect("our frames are a few kilobytes");
+        let (first, second) = match self {
+            Layout::Big => (id.to_be_bytes(), length.to_be_bytes()),
+            Layout::Little => (length.to_le_bytes(), id.to_le_bytes()),
+        };
+        let mut head = [0; HEADER_BYTES];
+        head[..4].copy_from_slice(&first);
+        head[4..].copy_from_slice(&second);
+        head
     }
 }
 

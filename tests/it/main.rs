@@ -66,6 +66,8 @@ mod redis_tls;
 mod server;
 mod server_rules;
 mod tidy;
+mod tlv_client;
 mod tlv_session;
 mod tlv_talk;
 mod trade_terminal;
+mod trade_process;
