@@ -6,8 +6,8 @@ mod gift;
 pub mod http_port;
 mod ports;
 pub mod tools;
-pub mod visit;
 mod trade;
+pub mod visit;
 
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};

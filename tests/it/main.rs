@@ -69,5 +69,5 @@ mod tidy;
 mod tlv_client;
 mod tlv_session;
 mod tlv_talk;
-mod trade_terminal;
 mod trade_process;
+mod trade_terminal;
