@@ -252,3 +252,101 @@ fn audit(server: &Addresses) -> io::Result<Vec<String>> {
     let failed = checks.iter().filter(|check| check["ok"] != true);
     Ok(failed.map(|check| check["name"].to_string()).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// A server with a flaw: what it does with the numbers of the keys that it is sent.
+    struct Flawed {
+        known: Mutex<BTreeMap<String, i64>>,
+        balance: Mutex<i64>,
+        forgets: bool,
+        doubles: bool,
+    }
+
+    impl Flawed {
+        fn new(forgets: bool, doubles: bool) -> &'static Self {
+            let (known, balance) = (Mutex::default(), Mutex::default());
+            Box::leak(Box::new(Self { known, balance, forgets, doubles }))
+        }
+    }
+
+    impl Domain for &'static Flawed {
+        fn name(&self) -> &'static str {
+            "flawed"
+        }
+
+        fn prepare(&self, _: &Addresses) -> io::Result<bool> {
+            Ok(true)
+        }
+
+        fn connect(&self, _: &Addresses) -> io::Result<Box<dyn Hand>> {
+            Ok(Box::new(*self))
+        }
+
+        fn accounts(&self) -> u32 {
+            1
+        }
+
+        fn amount_max(&self) -> i64 {
+            9
+        }
+    }
+
+    impl Hand for &'static Flawed {
+        fn act(&mut self, deed: &Deed) -> io::Result<Reply> {
+            let mut known = self.known.lock().expect("no panic");
+            let mut balance = self.balance.lock().expect("no panic");
+            if let Some(id) = known.get(&deed.key) {
+                *balance += if self.doubles { deed.amount } else { 0 };
+                return Ok(Reply::Done { id: Some(*id), replayed: true });
+            }
+            *balance += deed.amount;
+            let id = i64::try_from(known.len()).expect("few");
+            if !self.forgets {
+                known.insert(deed.key.clone(), id);
+            }
+            Ok(Reply::Done { id: Some(id), replayed: false })
+        }
+
+        fn balance(&mut self, _: u32) -> io::Result<i64> {
+            Ok(*self.balance.lock().expect("no panic"))
+        }
+    }
+
+    /// One acknowledged write of 5, one without an answer of 2; then everything again.
+    fn tally(server: &'static Flawed) -> Tally {
+        let deed = |key: &str, amount| Deed { account: 1, amount, key: key.to_owned() };
+        let (first, second) = (deed("first", 5), deed("second", 2));
+        let mut hand = server;
+        let Ok(Reply::Done { id, .. }) = hand.act(&first) else { panic!("it takes everything") };
+        let attempts = vec![Attempt::acknowledged(first, id), Attempt::open(second)];
+        let domain = Box::new(server);
+        let (asked, tally) = (BTreeMap::new(), Tally::default());
+        let mut team = Team { domain, asked, attempts, tally };
+        let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let nowhere = Addresses { http: nowhere, tlv: nowhere, admin: nowhere };
+        team.verify(&nowhere).expect("it answers");
+        team.tally
+    }
+
+    #[test]
+    fn a_server_that_keeps_its_word_has_a_clean_tally() {
+        let expected = Tally { acknowledged: 1, open: 1, ..Tally::default() };
+        assert_eq!(tally(Flawed::new(false, false)), expected);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_lost_and_counts_twice() {
+        let expected = Tally { acknowledged: 1, open: 1, lost: 1, doubled: 5, drift: 0 };
+        assert_eq!(tally(Flawed::new(true, false)), expected);
+    }
+
+    #[test]
+    fn a_repetition_that_counts_again_is_seen() {
+        let expected = Tally { acknowledged: 1, open: 1, doubled: 5, ..Tally::default() };
+        assert_eq!(tally(Flawed::new(false, true)), expected);
+    }
+}

@@ -3,6 +3,7 @@
 mod audit;
 mod cli;
 mod client;
+mod clients_process;
 mod config;
 mod crashes;
 mod data_tools;

@@ -32,7 +32,14 @@ pub(super) fn draw(
         .x_label_area_size(44)
         .y_label_area_size(64)
         .build_cartesian_2d(xs.log_scale(), ys.log_scale())?;
-    chart.configure_mesh().x_desc(axis).y_desc("milliseconds").light_line_style(WHITE).draw()?;
+    chart
+        .configure_mesh()
+        .x_desc(axis)
+        .y_desc("milliseconds")
+        .x_label_formatter(&|x| tick(*x))
+        .y_label_formatter(&|y| tick(*y))
+        .light_line_style(WHITE)
+        .draw()?;
     for (of, what) in ["answer", "push"].into_iter().enumerate() {
         for (line, (name, color)) in LINES.into_iter().enumerate() {
             let at = |point: &Point| (point.0, [point.1, point.2][of][line]);
@@ -58,6 +65,13 @@ pub(super) fn draw(
         .draw()?;
     area.present()?;
     Ok(())
+}
+
+/// Names 1, 2 and 5 of each decade; more would run into each other.
+fn tick(value: f64) -> String {
+    let decade = 10_f64.powf(value.log10().floor());
+    let digit = (value / decade).round();
+    if [1.0, 2.0, 5.0, 10.0].contains(&digit) { format!("{value}") } else { String::new() }
 }
 
 fn x_range(points: &[Point]) -> std::ops::Range<f64> {
@@ -89,6 +103,12 @@ mod tests {
         for word in ["answer mean", "answer p99", "push p50", "clients", "milliseconds"] {
             assert!(svg.contains(word), "{word}");
         }
+    }
+
+    #[test]
+    fn few_ticks_have_names() {
+        let named = [1.0, 2.0, 3.0, 5.0, 9.0, 10.0, 70.0, 500.0, 0.2].map(tick);
+        assert_eq!(named, ["1", "2", "", "5", "", "10", "", "500", "0.2"]);
     }
 
     #[test]

@@ -33,24 +33,24 @@ pub fn run(options: &TradeLoad) -> Result<(), Box<dyn Error>> {
     let sweeps = sweeps(options);
     let steps = sweeps.iter().map(|sweep| sweep.steps.len() as u64).sum::<u64>();
     let bar = progress::seconds("trading", steps * options.duration.as_secs());
-    let (mut tables, mut checks) = (String::new(), Vec::new());
+    let (mut tables, mut all) = (String::new(), Vec::new());
     for sweep in &sweeps {
         let mut figures = Vec::new();
         for plan in &sweep.steps {
             bar.set_message(format!("{} clients, {} pushes/s each", plan.clients, plan.push_rate));
             let seen = step::run(options.addr, plan, || bar.inc(1))
                 .map_err(|error| format!("{} (--addr): {error}", options.addr))?;
-            checks.extend(check(plan, &seen));
             figures.push((plan.clone(), seen));
         }
         tables.extend([sweep.title, "\n", &table(&figures), "\n\n"]);
         if let Some(folder) = &options.charts {
             draw(folder, sweep, &figures)?;
         }
+        all.extend(figures);
     }
     bar.finish_and_clear();
-    let mut out = io::stdout().lock();
-    writeln!(out, "{tables}{}", verdict::table(&checks))?;
+    let checks = checks(&all);
+    writeln!(io::stdout(), "{tables}{}", verdict::table(&checks))?;
     verdict::judge(&checks)
 }
 
@@ -81,14 +81,17 @@ fn sweeps(options: &TradeLoad) -> Vec<Sweep> {
     sweeps
 }
 
-fn check(plan: &Plan, seen: &Figures) -> Vec<Check> {
-    let name = |what: &str| format!("{} clients, {}/s: {what}", plan.clients, plan.push_rate);
-    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+/// What must not happen, over all steps.
+fn checks(figures: &[(Plan, Figures)]) -> Vec<Check> {
+    let check = |name: &str, of: fn(&Figures) -> u64| {
+        let count = figures.iter().map(|(_, seen)| of(seen)).sum::<u64>();
+        Check::equal(name, i64::try_from(count).unwrap_or(i64::MAX), 0)
+    };
     vec![
-        Check::equal(&name("gaps in the pushes"), count(seen.gaps), 0),
-        Check::equal(&name("requests refused"), count(seen.refused), 0),
-        Check::equal(&name("connections lost"), count(seen.lost), 0),
-        Check::equal(&name("requests without an answer"), count(seen.unanswered), 0),
+        check("gaps in the pushes", |seen| seen.gaps),
+        check("requests refused", |seen| seen.refused),
+        check("connections lost", |seen| seen.lost),
+        check("requests without an answer", |seen| seen.unanswered),
     ]
 }
 
