@@ -14,7 +14,7 @@ impl SplitMix {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -30,7 +30,7 @@ impl SplitMix {
         let (start, end) = range.into_inner();
         assert!(start <= end, "a range to draw from");
         let length = u128::from(end.abs_diff(start)) + 1;
-        let offset = (u128::from(self.next()) * length) >> 64;
+        let offset = (u128::from(self.draw()) * length) >> 64;
         let drawn = i128::from(start) + i128::try_from(offset).expect("below 2^64");
         i64::try_from(drawn).expect("within the range")
     }

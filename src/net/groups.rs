@@ -121,7 +121,9 @@ mod tests {
 
     fn groups(members: &[(u32, Group)]) -> Groups<&'static str> {
         let mut groups = Groups::default();
-        members.iter().for_each(|(slot, group)| groups.join(conn(*slot), *group));
+        for (slot, group) in members {
+            groups.join(conn(*slot), *group);
+        }
         groups
     }
 

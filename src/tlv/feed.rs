@@ -134,7 +134,7 @@ impl Feed {
     }
 
     /// Hands the frames behind `after` to `take`, oldest first, until it says false.
-    pub(super) fn each_after(&self, after: i64, mut take: impl FnMut(&Numbered) -> bool) -> Recent {
+    pub(super) fn each_after(&self, after: i64, take: impl FnMut(&Numbered) -> bool) -> Recent {
         let state = self.lock();
         if after >= state.last {
             return Recent::UpToDate;
@@ -143,7 +143,7 @@ impl Feed {
         let Some(skipped) = first.and_then(|first| usize::try_from(after + 1 - first).ok()) else {
             return Recent::Forgotten;
         };
-        let all_taken = state.recent.iter().skip(skipped).all(|numbered| take(numbered));
+        let all_taken = state.recent.iter().skip(skipped).all(take);
         if all_taken { Recent::UpToDate } else { Recent::Stopped }
     }
 

@@ -141,13 +141,13 @@ pub fn login(customer: Customer, account: &Account, resync: bool) -> Frame {
 /// A page of positions.
 pub fn holdings(page: usize, per_page: usize, holdings: &[Holding], account: &Account) -> Frame {
     #[derive(Serialize)]
-    struct Page {
+    struct List {
         page: usize,
         pages: usize,
         holdings: Vec<Position>,
         total_value_fen: i64,
     }
-    let data = Page {
+    let data = List {
         page,
         pages: pages(account.positions, per_page),
         holdings: holdings.iter().map(Position::of).collect(),
@@ -165,7 +165,7 @@ pub fn stocks(page: usize, per_page: usize, stocks: &[(Stock, i64)]) -> Frame {
         last_price_fen: i64,
     }
     #[derive(Serialize)]
-    struct Page {
+    struct List {
         page: usize,
         pages: usize,
         stocks: Vec<Line>,
@@ -176,7 +176,7 @@ pub fn stocks(page: usize, per_page: usize, stocks: &[(Stock, i64)]) -> Frame {
         last_price_fen,
     };
     let stocks = stocks.iter().map(line).collect();
-    frame(id::STOCKS, &Page { page, pages: pages(Stock::COUNT, per_page), stocks })
+    frame(id::STOCKS, &List { page, pages: pages(Stock::COUNT, per_page), stocks })
 }
 
 /// The answer to a buy or a sell: the trade as it was filled, the position as it is now.
@@ -203,7 +203,7 @@ pub fn filled(request: u32, entry: &Entry, holding: &Holding, replayed: bool) ->
 }
 
 #[derive(Serialize)]
-struct Trade {
+struct Fill {
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<i64>,
     trade_id: i64,
@@ -219,7 +219,7 @@ struct Trade {
     opening: bool,
 }
 
-impl Trade {
+impl Fill {
     fn of(entry: &Entry) -> Self {
         Self {
             seq: None,
@@ -240,8 +240,8 @@ impl Trade {
 /// older ones than these.
 pub fn history(trades: &[Past], more: bool, data_bytes_max: usize) -> Frame {
     #[derive(Serialize)]
-    struct Page {
-        trades: Vec<Trade>,
+    struct List {
+        trades: Vec<Fill>,
         #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<i64>,
     }
@@ -249,7 +249,7 @@ pub fn history(trades: &[Past], more: bool, data_bytes_max: usize) -> Frame {
     let mut shown = Vec::new();
     for past in trades {
         let (rolled_back, opening) = (Some(past.rolled_back), past.entry.is_opening());
-        let trade = Trade { rolled_back, opening, ..Trade::of(&past.entry) };
+        let trade = Fill { rolled_back, opening, ..Fill::of(&past.entry) };
         let size = encode(&trade).len() + 1;
         // One always goes: a page without any would never end.
         if size > room && !shown.is_empty() {
@@ -260,7 +260,7 @@ pub fn history(trades: &[Past], more: bool, data_bytes_max: usize) -> Frame {
     }
     let more = more || shown.len() < trades.len();
     let next = shown.last().filter(|_| more).map(|trade| trade.trade_id);
-    frame(id::HISTORY, &Page { trades: shown, next })
+    frame(id::HISTORY, &List { trades: shown, next })
 }
 
 /// The two pushes of a line, in their order; the first has the line's number.
@@ -279,7 +279,7 @@ pub fn pushes(entry: &Entry) -> [Frame; 2] {
     }
     let seq = entry.seq;
     let first = match &entry.rollback {
-        None => frame(id::TRADE, &Trade { seq: Some(seq), ..Trade::of(entry) }),
+        None => frame(id::TRADE, &Fill { seq: Some(seq), ..Fill::of(entry) }),
         Some(back) => {
             let data = Taken { seq, trade_id: back.trade_id, reason: &back.reason };
             frame(id::ROLLBACK, &data)

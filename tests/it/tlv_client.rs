@@ -39,14 +39,6 @@ impl TlvClient {
         client
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
-        &self.stream
-    }
-
-    pub(crate) fn send(&mut self, id: u32, data: &str) {
-        self.try_send(id, data).expect("the server reads");
-    }
-
     pub(crate) fn try_send(&mut self, id: u32, data: &str) -> io::Result<()> {
         let frame = crate::tlv_talk::frame(self.layout, id, data.as_bytes());
         self.stream.write_all(&frame)

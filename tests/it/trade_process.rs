@@ -217,7 +217,8 @@ fn who_comes_back_gets_what_it_missed_in_order_also_after_a_restart() {
     for _ in 0..200 {
         client.ask(4, &order(1));
     }
-    let server = server.stop().start().set("trade.keep_pushes", "300").run();
+    let folder = server.stop();
+    let server = folder.start().set("trade.keep_pushes", "300").run();
     let resume = |last_seq: i64| {
         let mut client = TlvClient::connect(server.tlv, Layout::Big);
         let login = format!(r#"{{"customer_id":"{NEW}","last_seq":{last_seq}}}"#);
