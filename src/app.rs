@@ -9,6 +9,7 @@ mod packet;
 mod ports;
 pub mod tools;
 mod trade;
+pub mod visit;
 
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};

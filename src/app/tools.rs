@@ -3,13 +3,13 @@
 mod audit;
 mod export;
 mod operator_client;
-mod progress;
 mod verify_rain;
 
 use crate::cli::Tool;
 use crate::config::Config;
 use crate::gift::local::{self, JournalFile};
 use crate::gift::mongo_export;
+use crate::progress;
 use crate::store::{Clock, DataFolder, SystemClock};
 use std::error::Error;
 use std::fs::File;

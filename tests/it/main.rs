@@ -3,6 +3,7 @@
 mod audit;
 mod cli;
 mod client;
+mod clients_process;
 mod config;
 mod counter_api;
 mod counter_crash;
@@ -86,3 +87,4 @@ mod tlv_client;
 mod tlv_session;
 mod tlv_talk;
 mod trade_process;
+mod trade_terminal;
