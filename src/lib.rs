@@ -10,6 +10,7 @@
 //! - no request crosses threads: it is decoded on the loop, and only a domain's command leaves;
 //! - nothing knows `app`.
 
+pub mod access;
 pub mod app;
 pub mod calendar;
 pub mod cli;
@@ -22,6 +23,7 @@ pub mod limits;
 pub mod log;
 pub mod meter;
 pub mod net;
+pub mod openapi;
 pub mod ops;
 pub mod order;
 pub mod packet;
@@ -29,4 +31,5 @@ pub mod profile;
 pub mod session;
 pub mod signal;
 pub mod store;
+pub mod supervisor;
 pub mod tlv;

@@ -5,7 +5,9 @@ mod args;
 pub use args::ExportFormat;
 
 use crate::config::{Config, Flags, Sources};
-use args::{Args, BackupArgs, Command, DataArgs, ExportArgs, ImportArgs, ServeArgs};
+use args::{
+    Args, BackupArgs, Command, DataArgs, ExportArgs, ImportArgs, Scope, ServeArgs, TokenArgs,
+};
 use clap::Parser;
 use std::error::Error;
 use std::io::{self, Write};
@@ -25,6 +27,8 @@ pub struct ServeOptions {
     /// `--dev`: a developer's machine. The public listener is a loopback address then, and may
     /// serve what otherwise only the operator sees.
     pub dev: bool,
+    /// Where the configuration was read from, and is read again at SIGHUP.
+    pub sources: Sources,
 }
 
 /// What an operator does with the data, beside the server or without one.
@@ -45,6 +49,15 @@ pub enum Tool {
         format: ExportFormat,
         /// A new file instead of standard output.
         output: Option<PathBuf>,
+    },
+    /// Makes an API token.
+    Token {
+        /// What it is called in the configuration.
+        name: String,
+        /// Calls that change nothing.
+        may_read: bool,
+        /// All others.
+        may_write: bool,
     },
     /// Copies the journal.
     Backup {
@@ -85,15 +98,23 @@ where
         Some(Command::Backup(BackupArgs { file, at })) => {
             return run_tool(at, &Tool::Backup { file }, work);
         }
+        Some(Command::Token(TokenArgs { name, scope })) => {
+            let has = |wanted| scope.contains(&wanted);
+            let (may_read, may_write) = (has(Scope::Read), has(Scope::Write));
+            // It asks nothing of any configuration.
+            let tool = Tool::Token { name, may_read, may_write };
+            return end(work(&Config::default(), &tool));
+        }
     };
-    let config = match Config::load(&sources(&args)) {
+    let sources = sources(&args);
+    let config = match Config::load(&sources) {
         Ok(config) => config,
         Err(errors) => return fail(MISUSED, &errors.to_string()),
     };
     if only_check {
         return print(&config.to_toml());
     }
-    end(serve(&config, &ServeOptions { cpu_profile: args.cpu_profile, dev: args.dev }))
+    end(serve(&config, &ServeOptions { cpu_profile: args.cpu_profile, dev: args.dev, sources }))
 }
 
 fn run_tool<W>(at: DataArgs, tool: &Tool, work: W) -> ExitCode

@@ -1,5 +1,6 @@
 //! All integration tests, as one binary: it links once and runs in parallel. A module is a subject.
 
+mod access;
 mod audit;
 mod cli;
 mod client;
@@ -37,9 +38,11 @@ mod hard_limits;
 mod hard_process;
 mod http_conversation;
 mod http_head;
+mod http_negotiation;
 mod http_rig;
 mod http_router;
 mod http_splits;
+mod log_lines;
 #[cfg(feature = "cluster")]
 mod mongo_lane;
 #[cfg(feature = "cluster")]
@@ -49,12 +52,14 @@ mod net_bytes;
 mod net_harness;
 mod net_lifecycle;
 mod net_topics;
+mod openapi;
 mod ops_metrics;
 mod ops_pprof;
 mod ops_slow;
 mod packet_draw;
 mod packet_proof;
 mod packet_rig;
+mod readme;
 #[cfg(feature = "cluster")]
 mod redis_cluster_lane;
 #[cfg(feature = "cluster")]
@@ -65,6 +70,7 @@ mod redis_server;
 mod redis_tls;
 mod server;
 mod server_rules;
+mod service_manager;
 mod tidy;
 mod tlv_session;
 mod tlv_talk;
