@@ -1,19 +1,22 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
 mod counter;
+pub mod documents;
 mod domain;
 mod figures;
 mod gift;
 pub mod http_port;
 mod packet;
 mod ports;
+mod reload;
 pub mod tools;
 mod trade;
 pub mod visit;
 
+use crate::access::Rules;
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};
-use crate::exec::{Notifier, Threads};
+use crate::exec::{Notifier, Published, Threads};
 use crate::hello::Directory;
 use crate::http::SlowLog;
 use crate::log::{self, Log};
@@ -21,10 +24,13 @@ use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
 use crate::ops::pprof::Profiling;
 use crate::ops::{self, Desk, LastAudit, Metrics, Readiness};
 use crate::profile::CpuProfile;
-use crate::signal;
+use crate::signal::{self, Handlers};
 use crate::store::DataFolder;
+use crate::supervisor::Supervisor;
+use documents::Documents;
 use domain::Ground;
 use ports::{Ports, Shared};
+use reload::Reload;
 use std::error::Error;
 use std::net::TcpListener;
 use std::path::Path;
@@ -58,7 +64,9 @@ pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Erro
 
 fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn Error>> {
     let control = Control::new();
-    signal::watch(Arc::clone(&control))?;
+    let supervisor = Arc::new(Supervisor::from_environment()?);
+    let rules = Arc::new(Published::new(reload::rules(config)));
+    watch_signals(config, options, (&control, &supervisor, &rules), log)?;
     let listeners = bind(config)?;
     let addresses = {
         let first = &listeners[0];
@@ -90,6 +98,8 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
         readiness: Arc::new(Readiness::new(Arc::clone(&control), missing)),
         domains: served,
         trades,
+        rules,
+        documents: Documents::default(),
         audits,
         directory: Directory::default(),
         ports,
@@ -104,6 +114,8 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     });
     let loops = start_loops(listeners, &shared, &control)?;
     log.announce_ready(addresses.0, addresses.1, addresses.2);
+    supervisor.ready("serving");
+    supervisor.watch(Arc::clone(&control))?;
     let result = wait_for(loops, &control);
     // The threads of a store end with its last handle; then all that was accepted is on disk.
     drop(shared);
@@ -114,6 +126,28 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     }
     tracing::info!("stopped");
     result
+}
+
+/// From the first moment on: without a handler SIGHUP ends a process.
+fn watch_signals(
+    config: &Config,
+    options: &ServeOptions,
+    (control, supervisor, rules): (&Arc<Control>, &Arc<Supervisor>, &Arc<Published<Rules>>),
+    log: &Log,
+) -> std::io::Result<()> {
+    let mut reload = Reload {
+        sources: options.sources.clone(),
+        config: config.clone(),
+        rules: Arc::clone(rules),
+        level: log.level(),
+        supervisor: Arc::clone(supervisor),
+    };
+    let supervisor = Arc::clone(supervisor);
+    let handlers = Handlers {
+        reload: Box::new(move || reload.run()),
+        stopping: Box::new(move || supervisor.stopping()),
+    };
+    signal::watch(Arc::clone(control), handlers)
 }
 
 fn bind(config: &Config) -> Result<Vec<Listeners>, Box<dyn Error>> {

@@ -2,6 +2,7 @@
 //!
 //! `fanfare.toml` is the lowest layer, word for word, so the documented defaults are the real ones.
 
+mod api;
 mod layers;
 mod listen;
 mod moment;
@@ -10,6 +11,7 @@ mod reader;
 mod show;
 mod span;
 
+pub use api::{Api, ApiToken};
 pub use layers::{Flags, Sources};
 pub use listen::ListenAddr;
 pub use moment::Moment;
@@ -18,6 +20,7 @@ pub use reader::{ConfigErrors, Secret};
 pub use span::{Patience, Span};
 
 use crate::limits::TLV_DATA_BYTES_LEAST;
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use layers::Layers;
 use reader::Reader;
@@ -31,6 +34,9 @@ pub const DEFAULTS: &str = include_str!("../fanfare.toml");
 
 /// Where `--dev` listens when nobody said where: it serves what must not be public.
 const DEV_LISTEN: &str = "127.0.0.1:8080";
+
+const NETWORKS: &str = "addresses or networks, such as [\"10.0.0.0/8\"]";
+const ORIGINS: &str = "origins, such as [\"https://live.example.com\"], or [\"*\"]";
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -55,8 +61,12 @@ pub struct Config {
     pub slow_request: Span,
     /// Answers tell where their time went.
     pub server_timing: bool,
+    /// Who is believed about the address of a client.
+    pub trusted_proxies: Vec<IpNet>,
     /// The public listener.
     pub http: Http,
+    /// Who may call the public listener.
+    pub api: Api,
     /// The listener for TLV connections.
     pub tlv: Tlv,
     /// The operator's listener.
@@ -108,6 +118,8 @@ pub struct Http {
     pub body_timeout: Span,
     /// Without progress while bytes wait for the client.
     pub write_timeout: Span,
+    /// Origins whose scripts may read answers.
+    pub cors_origins: Vec<String>,
 }
 
 /// The TLV listener and the limits of its connections.
@@ -239,6 +251,19 @@ pub enum Level {
     Trace,
 }
 
+impl Level {
+    /// As the file and the operator write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
+        }
+    }
+}
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -272,6 +297,16 @@ impl Config {
         show::toml(self)
     }
 
+    /// The keys whose values differ, dotted.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut keys = show::differences(self, other);
+        // A secret is shown the same, whatever it is.
+        if self.admin.token != other.admin.token {
+            keys.push("admin.token".to_owned());
+        }
+        keys
+    }
+
     fn take(from: &mut Reader<'_>) -> Self {
         let day_to_years = DAY..=3_660 * DAY;
         Self {
@@ -283,7 +318,9 @@ impl Config {
             drain_timeout: from.duration("drain_timeout", Duration::ZERO..=HOUR),
             slow_request: from.duration("slow_request", Duration::ZERO..=HOUR),
             server_timing: from.flag("server_timing"),
+            trusted_proxies: from.list("trusted_proxies", NETWORKS, api::network),
             http: Http::take(from),
+            api: Api::take(from),
             tlv: Tlv::take(from),
             admin: Admin {
                 listen: from.listen("admin.listen"),
@@ -350,6 +387,7 @@ impl Http {
             head_timeout: from.duration("http.head_timeout", wait.clone()),
             body_timeout: from.duration("http.body_timeout", wait.clone()),
             write_timeout: from.duration("http.write_timeout", wait),
+            cors_origins: from.list("http.cors_origins", ORIGINS, api::origin),
         }
     }
 }

@@ -42,6 +42,13 @@ pub const READ_BYTES_PER_TURN_MAX: usize = 4 * READ_BYTES_MAX;
 /// Unsent bytes of one connection beyond which its next requests wait: the high-water mark.
 pub const SEND_BYTES_HIGH: usize = 256 * KIB;
 
+/// Bodies below it are never compressed: they fit one packet either way.
+pub const GZIP_BYTES_MIN: usize = 512;
+
+/// Addresses that have a rate of their own, at 8 bytes each. Those that share a place share its
+/// rate: while 10,000 are at their limit, that meets four of a hundred others.
+pub const RATE_SLOTS: usize = 1 << 18;
+
 /// Unanswered requests per connection. When reached, we stop reading that socket.
 pub const PIPELINE_DEPTH_MAX: usize = 64;
 

@@ -52,6 +52,10 @@ need redis-server redis-server
 need openssl openssl
 need javac default-jdk-headless
 need mvn maven
+# What the README's commands and the check of the calls use.
+need curl curl
+need jq jq
+need python3 python3-venv
 need_cargo fmt rustfmt rustfmt
 need_cargo clippy clippy rust-clippy
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -75,5 +79,8 @@ tests/mongo/build.sh
 
 step "tests"
 cargo test --locked
+
+step "the calls against their description"
+tests/schemathesis.sh 20
 
 step "all passed"

@@ -4,7 +4,8 @@
 #   tests/soak.sh [SECONDS of fuzzing per target, 300 unless told]
 # CRASH_ROUNDS sets the number of kills and of power cuts (100 unless told), PROPTEST_CASES the
 # number of random cases per property (20,000 unless told), FANFARE_CLUSTER_SEEDS that of simulated
-# clusters (50,000 unless told), PROFILE_SECONDS how long to profile under load (600 unless told).
+# clusters (50,000 unless told), PROFILE_SECONDS how long to profile under load (600 unless told),
+# CALL_EXAMPLES that of random requests per call (1,000 unless told).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-300}"
@@ -18,6 +19,9 @@ export PROFILE_SECONDS
 cargo test --locked --test it -- profiles_one_after_the_other
 # Once is enough.
 unset PROFILE_SECONDS
+
+echo "== the calls against their description, ${CALL_EXAMPLES:=1000} examples each"
+tests/schemathesis.sh "$CALL_EXAMPLES"
 
 echo "== properties, ${PROPTEST_CASES:=20000} cases each"
 export PROPTEST_CASES FANFARE_CLUSTER_SEEDS="${FANFARE_CLUSTER_SEEDS:-50000}"

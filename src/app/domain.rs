@@ -31,6 +31,11 @@ pub(super) trait Served: Send + Sync {
     /// Adds its calls on the public listener. Called on each loop's thread.
     fn public_routes(&self, router: Router) -> Router;
 
+    /// Paths of public calls that ask with POST and change nothing: a token that reads is enough.
+    fn reading_posts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Adds its calls on the operator's listener.
     fn operator_routes(&self, router: Router) -> Router;
 

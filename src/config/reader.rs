@@ -4,7 +4,7 @@
 use super::layers::{Layers, TYPE_KEY, nearest, within};
 use super::{CounterType, ListenAddr, Moment, Patience, Span};
 use crate::limits::{COUNTER_TYPES_MAX, ID_BYTES_MAX};
-use config::ValueKind;
+use config::{Value, ValueKind};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -140,6 +140,27 @@ impl<'a> Reader<'a> {
         words.iter().find_map(|(_, value)| *value).expect("one word at least can be used")
     }
 
+    /// A list of words, each read by `parse`; in the environment they are separated by commas.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &str,
+        allowed: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        let words: Option<Vec<&str>> = match self.kind(key) {
+            ValueKind::Array(items) => items.iter().map(word).collect(),
+            ValueKind::String(text) if self.layers.is_text_only(key) => {
+                Some(text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect())
+            }
+            _ => None,
+        };
+        let parsed = words.and_then(|words| words.into_iter().map(parse).collect());
+        parsed.unwrap_or_else(|| {
+            self.refuse(key, allowed);
+            Vec::new()
+        })
+    }
+
     /// Yes or no.
     pub(super) fn flag(&mut self, key: &str) -> bool {
         let flag = match self.kind(key) {
@@ -233,6 +254,13 @@ impl<'a> Reader<'a> {
     fn complain(&mut self, key: &str, value: &str, allowed: &str) {
         let origin = self.layers.origin(key);
         self.errors.push(format!("{origin}: {key} = {value}: expected {allowed}"));
+    }
+}
+
+fn word(value: &Value) -> Option<&str> {
+    match &value.kind {
+        ValueKind::String(text) => Some(text),
+        _ => None,
     }
 }
 

@@ -3,7 +3,9 @@
 use super::stream::Streams;
 use super::top_cache::TopCache;
 use super::{Found, Gift, Read, Store, Write, Written, decode, wire};
-use crate::http::{Answer, Body, Deferral, FieldError, Method, Request, Response, Router, Status};
+use crate::http::{
+    Answer, Body, Deferral, FieldError, Method, Representation, Request, Response, Router, Status,
+};
 use crate::store::{Clock, StoreError};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -175,7 +177,7 @@ fn written_response(written: Result<Written, StoreError>) -> Response {
 fn found_response(read: Read, found: Found) -> Response {
     let not_found = |why| Response::error(Status::NOT_FOUND, why);
     let body: Body = match found {
-        Found::Top { places, span, .. } => wire::top(&places, span).into(),
+        Found::Top { places, span, .. } => Representation::new(wire::top(&places, span)).into(),
         Found::Future => {
             return refused(&FieldError::new("at", "unix seconds, not in the future"));
         }

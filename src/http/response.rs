@@ -1,5 +1,6 @@
 //! Responses as values; the session encodes them.
 
+use super::representation::{Coding, Representation};
 use std::sync::Arc;
 
 /// A status code with its reason phrase.
@@ -89,6 +90,8 @@ pub enum Body {
     Owned(Vec<u8>),
     /// Encoded once for many answers.
     Shared(Arc<[u8]>),
+    /// The same, with an `ETag`, and in gzip for who accepts it.
+    Tagged(Arc<Representation>, Coding),
     /// Part of the program.
     Static(&'static [u8]),
 }
@@ -99,6 +102,7 @@ impl Body {
         match self {
             Body::Owned(bytes) => bytes,
             Body::Shared(bytes) => bytes,
+            Body::Tagged(representation, coding) => representation.bytes(*coding),
             Body::Static(bytes) => bytes,
         }
     }
@@ -125,6 +129,18 @@ impl From<String> for Body {
 impl From<Arc<[u8]>> for Body {
     fn from(bytes: Arc<[u8]>) -> Self {
         Body::Shared(bytes)
+    }
+}
+
+impl From<Arc<Representation>> for Body {
+    fn from(representation: Arc<Representation>) -> Self {
+        Body::Tagged(representation, Coding::Identity)
+    }
+}
+
+impl From<Representation> for Body {
+    fn from(representation: Representation) -> Self {
+        Arc::new(representation).into()
     }
 }
 

@@ -1,5 +1,6 @@
 //! All integration tests, as one binary: it links once and runs in parallel. A module is a subject.
 
+mod access;
 mod audit;
 mod cli;
 mod client;
@@ -46,9 +47,11 @@ mod hard_limits;
 mod hard_process;
 mod http_conversation;
 mod http_head;
+mod http_negotiation;
 mod http_rig;
 mod http_router;
 mod http_splits;
+mod log_lines;
 #[cfg(feature = "cluster")]
 mod mongo_lane;
 #[cfg(feature = "cluster")]
@@ -58,6 +61,7 @@ mod net_bytes;
 mod net_harness;
 mod net_lifecycle;
 mod net_topics;
+mod openapi;
 mod ops_metrics;
 mod ops_pprof;
 mod ops_slow;
@@ -71,6 +75,7 @@ mod packet_process;
 mod packet_proof;
 mod packet_rig;
 mod packet_suite;
+mod readme;
 #[cfg(feature = "cluster")]
 mod redis_cluster_lane;
 #[cfg(feature = "cluster")]
@@ -82,6 +87,7 @@ mod redis_tls;
 mod router_rig;
 mod server;
 mod server_rules;
+mod service_manager;
 mod tidy;
 mod tlv_client;
 mod tlv_session;
