@@ -46,7 +46,10 @@ fn main() -> io::Result<()> {
     };
     let mut events = [MaybeUninit::<Event>::uninit(); EVENTS_PER_TURN];
     loop {
-        let (ready, _) = epoll::wait(&limit.poll, events.as_mut_slice(), None)?;
+        let ready = match epoll::wait(&limit.poll, events.as_mut_slice(), None) {
+            Err(Errno::INTR) => continue, // A tracer came or went.
+            result => result?.0,
+        };
         for event in ready {
             match event.data.u64() {
                 LISTENER => limit.accept(&listener)?,

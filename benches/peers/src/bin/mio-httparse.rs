@@ -42,7 +42,10 @@ fn main() -> io::Result<()> {
     };
     let mut events = Events::with_capacity(EVENTS_PER_TURN);
     loop {
-        server.poll.poll(&mut events, None)?;
+        match server.poll.poll(&mut events, None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => result?,
+        }
         for event in &events {
             match event.token() {
                 LISTENER => server.accept(&listener)?,
