@@ -113,7 +113,7 @@ against() {
 }
 
 load_table() {
-  local load="$1" name median low high first=1
+  local load="$1" name figure median low high
   say ""
   say "== $load: medians of $rounds rounds of $seconds s; in brackets the spread"
   printf '%-13s %8s %19s %8s %8s %8s  %-24s %s\n' "" req/s "lowest - highest" "CPU µs" "p50 ms" \
@@ -121,8 +121,8 @@ load_table() {
   for name in "${contestants[@]}"; do
     read -r median low high < <(middle "$work/compared/$load.$name.rate")
     printf '%-13s %8.0f %8.0f - %8.0f' "$name" "$median" "$low" "$high"
-    for first in cpu p50 p99; do
-      read -r median low high < <(middle "$work/compared/$load.$name.$first")
+    for figure in cpu p50 p99; do
+      read -r median low high < <(middle "$work/compared/$load.$name.$figure")
       printf ' %8.2f' "$median"
     done
     if [[ "$name" != fanfare ]]; then
