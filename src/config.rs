@@ -49,6 +49,8 @@ pub struct Config {
     pub slow_request: Span,
     /// Answers tell where their time went.
     pub server_timing: bool,
+    /// What is allocated is sampled, for `/debug/pprof/heap`.
+    pub heap_profiling: bool,
     /// The public listener.
     pub http: Http,
     /// The listener for TLV connections.
@@ -231,6 +233,7 @@ impl Config {
             drain_timeout: from.duration("drain_timeout", Duration::ZERO..=HOUR),
             slow_request: from.duration("slow_request", Duration::ZERO..=HOUR),
             server_timing: from.flag("server_timing"),
+            heap_profiling: from.flag("heap_profiling"),
             http: Http::take(from),
             tlv: Tlv::take(from),
             admin: Admin {
