@@ -11,6 +11,7 @@
 //! - nothing knows `app`.
 
 pub mod app;
+pub mod calendar;
 pub mod cli;
 pub mod config;
 pub mod exec;
@@ -22,6 +23,8 @@ pub mod log;
 pub mod meter;
 pub mod net;
 pub mod ops;
+pub mod order;
+pub mod packet;
 pub mod profile;
 pub mod session;
 pub mod signal;

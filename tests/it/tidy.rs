@@ -20,8 +20,11 @@ const MACHINE_PATHS: [&str; 3] =
 /// listed here (`main.rs`, `lib.rs`, `app`) may use everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("src/limits.rs", &[]),
+    // What more than one domain counts and ranks by.
+    ("src/calendar.rs", &[]),
+    ("src/order.rs", &[]),
     ("src/session", &["limits"]),
-    ("src/store", &["limits"]),
+    ("src/store", &["limits", "meter"]),
     // Figures of the operator, which anything may count.
     ("src/meter.rs", &[]),
     ("src/exec", &["store", "session", "limits", "meter"]),
@@ -30,10 +33,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("src/tlv", &["session", "exec", "limits"]),
     ("src/net", &["session", "exec", "limits", "meter"]),
     ("src/hello", &["http", "store", "exec", "session", "limits", "rng"]),
-    ("src/gift", &["http", "store", "exec", "session", "limits", "meter", "rng"]),
-    ("src/counter", &["http", "store", "exec", "session", "limits", "rng"]),
-    ("src/packet", &["http", "store", "exec", "session", "limits", "rng"]),
-    ("src/trade", &["tlv", "http", "store", "exec", "session", "limits", "rng"]),
+    (
+        "src/gift",
+        &["http", "store", "exec", "session", "limits", "meter", "rng", "calendar", "order"],
+    ),
+    (
+        "src/counter",
+        &["http", "store", "exec", "session", "limits", "meter", "rng", "calendar", "order"],
+    ),
+    ("src/packet", &["http", "store", "exec", "session", "limits", "meter", "rng"]),
+    ("src/trade", &["tlv", "http", "store", "exec", "session", "limits", "meter", "rng"]),
     ("src/config.rs", &["limits"]),
     ("src/config", &["limits"]),
     ("src/log.rs", &["config", "limits"]),
@@ -56,6 +65,8 @@ const BANNED: &[(&str, &[&str])] = &[
     ("src/counter", &["mio::", "TcpStream", "Instant::now"]),
     ("src/packet", &["mio::", "TcpStream", "Instant::now"]),
     ("src/trade", &["mio::", "TcpStream", "Instant::now"]),
+    ("src/calendar.rs", &["mio::", "TcpStream", "Instant::now", "SystemTime", "thread::"]),
+    ("src/order.rs", &["mio::", "TcpStream", "Instant::now", "SystemTime", "thread::"]),
     ("src/config", &["mio::", "Instant::now", "thread::"]),
 ];
 
