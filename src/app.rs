@@ -23,7 +23,7 @@ use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
 use crate::ops::pprof::Profiling;
 use crate::ops::{self, Desk, LastAudit, Metrics, Readiness};
-use crate::profile::CpuProfile;
+use crate::profile::{CpuProfile, heap};
 use crate::signal::{self, Handlers};
 use crate::store::DataFolder;
 use crate::supervisor::Supervisor;
@@ -53,6 +53,9 @@ pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Erro
     // The soft limit of open files is a default for shells; the hard one is the operator's word.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files stays where it is");
+    }
+    if config.heap_profiling {
+        heap::start().map_err(|error| format!("heap_profiling: {error}"))?;
     }
     let profile = options.cpu_profile.as_deref().map(CpuProfile::start).transpose()?;
     let result = run(config, options, &log);

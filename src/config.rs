@@ -63,6 +63,8 @@ pub struct Config {
     pub server_timing: bool,
     /// Who is believed about the address of a client.
     pub trusted_proxies: Vec<IpNet>,
+    /// What is allocated is sampled, for `/debug/pprof/heap`.
+    pub heap_profiling: bool,
     /// The public listener.
     pub http: Http,
     /// Who may call the public listener.
@@ -319,6 +321,7 @@ impl Config {
             slow_request: from.duration("slow_request", Duration::ZERO..=HOUR),
             server_timing: from.flag("server_timing"),
             trusted_proxies: from.list("trusted_proxies", NETWORKS, api::network),
+            heap_profiling: from.flag("heap_profiling"),
             http: Http::take(from),
             api: Api::take(from),
             tlv: Tlv::take(from),

@@ -44,7 +44,8 @@ command -v cargo >/dev/null 2>&1 || {
     echo "cargo is missing: apt-get install cargo, or see rust-lang.org" >&2
     exit 1
 }
-need cc gcc # SQLite is compiled in.
+need cc gcc # SQLite and jemalloc are compiled in.
+need make make
 need go golang-go # Reads our profiles, as an operator would.
 need python3 python3 # Verifies a rain, as a stranger would.
 # Real servers for the cluster's tests; the MongoDB-wire one is a Java library.

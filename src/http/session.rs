@@ -187,6 +187,13 @@ impl HttpSession {
         {
             return Ok(self.take_request(&head, size, input, turn));
         }
+        self.take_head(input, turn)
+    }
+
+    /// The same for a head that is not there yet, came in pieces, or is to be refused. Apart from
+    /// the usual case, which then has half the stack to touch.
+    #[inline(never)]
+    fn take_head(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Step, Refusal> {
         let Some(size) = self.scan.find_end(input, &self.options.limits)? else {
             return Ok(Step::Incomplete);
         };
