@@ -30,3 +30,4 @@ pub mod session;
 pub mod signal;
 pub mod store;
 pub mod tlv;
+pub mod web;

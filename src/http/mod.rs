@@ -27,6 +27,7 @@ mod slow_log;
 mod times;
 
 pub use encode::refusal;
+pub use event_stream::{event_bytes, last_event_id};
 pub use field_error::FieldError;
 pub use json::{Names, Object, Value, parse_id};
 pub use options::{BodyRoom, HttpLimits, HttpOptions};

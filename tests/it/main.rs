@@ -1,6 +1,7 @@
 //! All integration tests, as one binary: it links once and runs in parallel. A module is a subject.
 
 mod audit;
+mod browser;
 mod cli;
 mod client;
 mod config;
@@ -68,3 +69,5 @@ mod server_rules;
 mod tidy;
 mod tlv_session;
 mod tlv_talk;
+mod web_browser;
+mod web_stream;

@@ -43,6 +43,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("src/packet", &["http", "store", "exec", "session", "limits", "meter", "rng"]),
     ("src/trade", &["tlv", "http", "store", "exec", "session", "limits", "meter", "rng"]),
+    // `store` for its `Clock` alone.
+    ("src/web", &["http", "store", "session", "limits"]),
     ("src/config.rs", &["limits"]),
     ("src/config", &["limits"]),
     ("src/log.rs", &["config", "limits"]),
@@ -65,6 +67,7 @@ const BANNED: &[(&str, &[&str])] = &[
     ("src/counter", &["mio::", "TcpStream", "Instant::now"]),
     ("src/packet", &["mio::", "TcpStream", "Instant::now"]),
     ("src/trade", &["mio::", "TcpStream", "Instant::now"]),
+    ("src/web", &["mio::", "TcpStream", "Instant::now", "SystemTime", "thread::"]),
     ("src/calendar.rs", &["mio::", "TcpStream", "Instant::now", "SystemTime", "thread::"]),
     ("src/order.rs", &["mio::", "TcpStream", "Instant::now", "SystemTime", "thread::"]),
     ("src/config", &["mio::", "Instant::now", "thread::"]),
