@@ -51,7 +51,7 @@ function fresh(y) {
     speed: 0.1 + near * 0.2,
     turn: Math.random() * 6,
     spin: (Math.random() - 0.5) * 1.6,
-    alpha: 0.16 + near * 0.4,
+    alpha: 0.1 + near * 0.34,
   };
 }
 

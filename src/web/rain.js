@@ -42,7 +42,7 @@ export class Rain {
     const [label, until] = state === "scheduled" ? ["starts in", start] : ["ends in", end];
     const left = Math.max(0, Math.ceil(Number(until) - this.now() / 1000));
     this.part("rain-clock-label").textContent = state === "ended" ? "ended" : label;
-    this.part("rain-clock").textContent = state === "ended" ? "" : span(left);
+    this.part("rain-clock").textContent = state === "ended" ? span(0) : span(left);
   }
 
   #drawCurve() {
