@@ -71,6 +71,7 @@ mod tests {
     use crate::exec::Answer;
     use crate::gift::{Write, Written};
     use crate::store::StoreError;
+    use std::sync::Mutex;
 
     /// Answers every read with what the test set.
     #[derive(Default)]

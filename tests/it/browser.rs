@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 /// Longer than any page takes, so that a hang fails the test instead of the whole run.
 const PATIENCE_MS: u32 = 60_000;
 
-/// Keys as WebDriver writes them (section 17.4.2).
+/// Keys as `WebDriver` writes them (section 17.4.2).
 pub(crate) const ENTER: &str = "\u{E007}";
 pub(crate) const TAB: &str = "\u{E004}";
 pub(crate) const RIGHT: &str = "\u{E014}";
