@@ -96,6 +96,7 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let last_audit = Arc::new(LastAudit::default());
     let audits = ops::audit::start(auditors, &last_audit)?;
     figures::audit(&mut metrics, &audits, last_audit);
+    let metrics = Arc::new(metrics);
     let (desk, desk_threads) = Desk::open()?;
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), missing)),
@@ -106,7 +107,8 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
         audits,
         directory: Directory::default(),
         ports,
-        metrics: Arc::new(metrics),
+        rates: figures::rates(&metrics),
+        metrics,
         desk,
         profiling: Profiling::default(),
         slow: Arc::new(SlowLog::new(config.slow_request.0)),

@@ -41,3 +41,4 @@ pub mod terminal;
 pub mod tlv;
 pub mod torture;
 pub mod trade;
+pub mod web;

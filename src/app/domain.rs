@@ -2,8 +2,9 @@
 
 use crate::config::Config;
 use crate::exec::{Notifier, Threads};
-use crate::http::Router;
+use crate::http::{FieldError, Router};
 use crate::ops::{Metrics, Part};
+use crate::session::Topic;
 use crate::store::{Audit, DataFolder};
 use std::sync::Arc;
 
@@ -38,6 +39,9 @@ pub(super) trait Served: Send + Sync {
 
     /// Adds its calls on the operator's listener.
     fn operator_routes(&self, router: Router) -> Router;
+
+    /// What the live page follows of it, for a query in the words of its own stream.
+    fn topic(&self, query: &str) -> Result<Option<Arc<dyn Topic>>, FieldError>;
 
     /// Adds its figures to `/metrics`.
     fn show(&self, metrics: &mut Metrics);

@@ -9,7 +9,9 @@ use crate::access::{Door, Rules};
 use crate::config::{self, Config, Layout};
 use crate::exec::{Follower, Notifier, Outbox, Published};
 use crate::hello::Directory;
-use crate::http::{Answer, HttpLimits, HttpOptions, Method, Request, Router, Service, SlowLog};
+use crate::http::{
+    Answer, FieldError, HttpLimits, HttpOptions, Method, Request, Router, Service, SlowLog,
+};
 use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
 use crate::log::LevelSwitch;
 use crate::net::{ConnectionLimit, EventLoop, PortOptions, Protocol};
@@ -17,9 +19,10 @@ use crate::openapi::Listener;
 use crate::ops::audit::Audits;
 use crate::ops::pprof::Profiling;
 use crate::ops::{self, Desk, Gate, Metrics, Readiness};
-use crate::session::{ConnId, HttpDate, Turn};
+use crate::session::{ConnId, HttpDate, Topic, Turn};
 use crate::tlv::{self, TlvReply, TlvSession};
 use crate::trade::api::Properties;
+use crate::web;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -45,10 +48,22 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) desk: Desk,
     pub(super) profiling: Profiling,
+    /// For the live page.
+    pub(super) rates: Arc<dyn Topic>,
     pub(super) slow: Arc<SlowLog>,
     pub(super) level: LevelSwitch,
     /// A developer's machine: profiles on the public listener too.
     pub(super) dev: bool,
+}
+
+impl Shared {
+    /// Everything that the live page shows.
+    fn topics(&self, query: &str) -> Result<Vec<Arc<dyn Topic>>, FieldError> {
+        let domains = self.domains.iter().map(|domain| domain.topic(query));
+        let mut topics: Vec<_> = domains.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        topics.push(Arc::clone(&self.rates));
+        Ok(topics)
+    }
 }
 
 /// Limits and counters that hold over all loops.
@@ -129,6 +144,8 @@ fn public_routes(shared: &Arc<Shared>) -> Router {
         .route(Method::Get, "/hello", move |_, _| Answer::now(hello.directory.hello()));
     let domains = shared.domains.iter();
     let mut router = domains.fold(router, |router, domain| domain.public_routes(router));
+    let live = Arc::clone(shared);
+    router = web::routes(router, move |query| live.topics(query));
     if shared.dev {
         router = ops::pprof::routes(router, &shared.profiling, &shared.desk);
     }

@@ -5,7 +5,9 @@ use super::top_cache::TopCache;
 use super::{Found, Gift, Read, Store, Write, Written, decode, wire};
 use crate::http::{
     Answer, Body, Deferral, FieldError, Method, Representation, Request, Response, Router, Status,
+    last_event_id,
 };
+use crate::session::Topic;
 use crate::store::{Clock, StoreError};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -136,15 +138,18 @@ fn answer_top(
     })
 }
 
+/// What `GET /gift/stream` with this query follows.
+pub fn topic(streams: &Streams, query: &str) -> Result<Arc<dyn Topic>, FieldError> {
+    let (period, num) = decode::stream(query)?;
+    Ok(streams.topic(period, num))
+}
+
 fn follow(streams: &Streams, request: &Request<'_>) -> Answer {
-    let (period, num) = match decode::stream(request.query) {
-        Ok(board) => board,
+    let topic = match topic(streams, request.query) {
+        Ok(topic) => topic,
         Err(error) => return Answer::now(refused(&error)),
     };
-    // A client that repeats something else than what we gave it has nothing to resume.
-    let last_event = request.headers.get("last-event-id");
-    let last_event = last_event.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
-    Answer::stream(streams.topic(period, num), last_event)
+    Answer::stream(topic, last_event_id(request))
 }
 
 fn refused(error: &FieldError) -> Response {

@@ -12,6 +12,7 @@ mod head_scan;
 mod host;
 mod json;
 mod json_parse;
+mod json_topic;
 mod options;
 mod percent;
 mod query;
@@ -29,8 +30,10 @@ mod slow_log;
 mod times;
 
 pub use encode::refusal;
+pub use event_stream::{event_bytes, last_event_id};
 pub use field_error::FieldError;
 pub use json::{Names, Object, Value, parse_id};
+pub use json_topic::{JsonTopic, ReadJson};
 pub use options::{BodyRoom, HttpLimits, HttpOptions};
 pub use query::Query;
 pub use representation::{Coding, Representation};

@@ -52,7 +52,7 @@ impl ExtraFields {
 pub(super) enum Decision {
     Now(Response),
     Later,
-    Stream { topic: Arc<dyn Topic>, last_event: Option<u64> },
+    Stream { topics: Vec<Arc<dyn Topic>>, last_event: Option<u64> },
 }
 
 impl Answer {
@@ -64,7 +64,13 @@ impl Answer {
     /// Turns the connection into a stream of server-sent events that follows `topic`. The current
     /// event comes first, unless `last_event` says that the client has it.
     pub fn stream(topic: Arc<dyn Topic>, last_event: Option<u64>) -> Self {
-        Self::of(Decision::Stream { topic, last_event })
+        Self::of(Decision::Stream { topics: vec![topic], last_event })
+    }
+
+    /// As `stream`, for several topics: browsers give a site few connections. Each event names its
+    /// topic; there is no resuming, since one id cannot stand for the states of all.
+    pub fn streams(topics: Vec<Arc<dyn Topic>>) -> Self {
+        Self::of(Decision::Stream { topics, last_event: None })
     }
 
     fn of(decision: Decision) -> Self {

@@ -52,6 +52,10 @@ pub enum ContentType {
     Text,
     /// `text/html; charset=utf-8`
     Html,
+    /// `text/css; charset=utf-8`
+    Css,
+    /// `text/javascript; charset=utf-8`
+    JavaScript,
     /// `text/event-stream`
     EventStream,
     /// The text format of Prometheus, version 0.0.4.
@@ -75,6 +79,8 @@ impl ContentType {
             ContentType::Json => fields!("application/json"),
             ContentType::Text => fields!("text/plain; charset=utf-8"),
             ContentType::Html => fields!("text/html; charset=utf-8"),
+            ContentType::Css => fields!("text/css; charset=utf-8"),
+            ContentType::JavaScript => fields!("text/javascript; charset=utf-8"),
             ContentType::EventStream => fields!("text/event-stream"),
             ContentType::Metrics => fields!("text/plain; version=0.0.4; charset=utf-8"),
             ContentType::Svg => fields!("image/svg+xml"),

@@ -39,7 +39,7 @@ pub struct HttpSession {
     /// A request whose body is on its way.
     incoming: Option<Box<Incoming>>,
     replies: ReplyQueue,
-    stream: Option<Box<EventStream>>,
+    stream: Option<EventStream>,
     deadline: Option<Instant>,
     waiting: Waiting,
     phase: Phase,
@@ -307,9 +307,9 @@ impl HttpSession {
                 }
                 encode::response(response, &manner, turn.date, turn.out);
             }
-            Decision::Stream { topic, last_event } => {
+            Decision::Stream { topics, last_event } => {
                 self.service.answered(manner.place, Status::OK.code, times);
-                self.start_stream(topic, last_event, &manner, turn);
+                self.start_stream(topics, last_event, &manner, turn);
                 return;
             }
             Decision::Later => unreachable!("only answers that are there are encoded"),
@@ -321,7 +321,7 @@ impl HttpSession {
 
     fn start_stream(
         &mut self,
-        topic: Arc<dyn Topic>,
+        topics: Vec<Arc<dyn Topic>>,
         last_event: Option<u64>,
         manner: &Manner,
         turn: &mut Turn<'_>,
@@ -332,8 +332,8 @@ impl HttpSession {
             self.close();
             return;
         }
-        turn.subscriptions.push(Arc::clone(&topic));
-        self.stream = Some(Box::new(EventStream::start(topic, last_event, turn.out)));
+        turn.subscriptions.extend(topics.iter().cloned());
+        self.stream = Some(EventStream::start(topics, last_event, turn.out));
     }
 
     /// Answers once, after the answers before it, and takes nothing more: behind a request that

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod browser;
 mod cli;
 mod client;
 mod clients_process;
@@ -94,3 +95,5 @@ mod tlv_session;
 mod tlv_talk;
 mod trade_process;
 mod trade_terminal;
+mod web_browser;
+mod web_stream;

@@ -37,7 +37,8 @@ impl Start {
     /// On a folder that the test owns.
     pub(crate) fn on(data: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
-        command.arg("serve").args(["--listen", "127.0.0.1:0"]).arg("--data").arg(data);
+        command.arg("serve").arg("--data").arg(data);
+        command.env("FANFARE__HTTP__LISTEN", "127.0.0.1:0");
         command.env("FANFARE__TLV__LISTEN", "127.0.0.1:0");
         command.env("FANFARE__ADMIN__LISTEN", "127.0.0.1:0");
         command.env("FANFARE__LOOPS", "2");
