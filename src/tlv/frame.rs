@@ -90,7 +90,8 @@ impl Layout {
         [&self.head(frame.id, data), data].concat()
     }
 
-    fn head(self, id: u32, data: &[u8]) -> [u8; HEADER_BYTES] {
+    /// What comes in front of the data.
+    pub fn head(self, id: u32, data: &[u8]) -> [u8; HEADER_BYTES] {
         let length = u32::try_from(data.len()).expect("our frames are a few kilobytes");
         let (first, second) = match self {
             Layout::Big => (id.to_be_bytes(), length.to_be_bytes()),
