@@ -84,6 +84,7 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let audits = ops::audit::start(auditors, &last_audit)?;
     figures::audit(&mut metrics, &audits, last_audit);
     let (desk, desk_threads) = Desk::open()?;
+    figures::desk(&mut metrics, &desk);
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), missing)),
         domains: served,

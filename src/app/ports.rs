@@ -89,7 +89,7 @@ pub(super) fn add(
     if let Some(listener) = listeners.admin {
         let service: Rc<dyn Service> = Rc::new(operator_routes(shared));
         let service = Gate::around(service, config.admin.token.expose());
-        event_loop.add_port(
+        event_loop.add_watching_port(
             listener,
             HttpPort::new(service, options),
             port(&shared.ports.admin, None),

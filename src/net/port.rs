@@ -79,6 +79,8 @@ pub(super) trait AnyPort {
     fn close_all(&mut self, lent: &mut Lent);
     /// True without connections.
     fn is_empty(&self) -> bool;
+    /// True when this port has none on any loop.
+    fn is_idle(&self) -> bool;
 }
 
 type Reply<P> = <<P as Protocol>::Session as Session>::Reply;
@@ -391,6 +393,10 @@ impl<P: Protocol> AnyPort for Port<P> {
 
     fn is_empty(&self) -> bool {
         self.connections.len() == 0
+    }
+
+    fn is_idle(&self) -> bool {
+        self.limit.open() == 0
     }
 }
 

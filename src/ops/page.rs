@@ -24,10 +24,20 @@ impl Kind {
     }
 }
 
-/// The page while it is written: one family after the other.
+/// The page while it is written. Several parts may add to one family: its figures stand together,
+/// as the format wants it, whoever comes first.
 #[derive(Debug, Default)]
 pub struct Page {
-    text: String,
+    families: Vec<Lines>,
+}
+
+/// What is written of one family.
+#[derive(Debug)]
+struct Lines {
+    name: String,
+    /// Help and type.
+    head: String,
+    figures: String,
 }
 
 /// The figures of one name.
@@ -40,14 +50,20 @@ pub struct Family<'a> {
 pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Page {
-    /// Begins the family `name`, in base units; no name twice.
+    /// The family `name`, in base units; who names it again means the same by it.
     pub fn family<'a>(&'a mut self, name: &'a str, kind: Kind, help: &str) -> Family<'a> {
         debug_assert_eq!(kind == Kind::Counter, name.ends_with("_total"), "{name}");
-        debug_assert!(!self.text.contains(&format!("# TYPE {name} ")), "{name} is there already");
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        put(&mut self.text, format_args!("# HELP {name} {help}\n"));
-        put(&mut self.text, format_args!("# TYPE {name} {}\n", kind.word()));
-        Family { name, text: &mut self.text }
+        let head = format!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.word());
+        let found = self.families.iter().position(|lines| lines.name == name);
+        let index = found.unwrap_or_else(|| {
+            let (name, figures) = (name.to_owned(), String::new());
+            self.families.push(Lines { name, head: head.clone(), figures });
+            self.families.len() - 1
+        });
+        let lines = &mut self.families[index];
+        debug_assert_eq!(lines.head, head, "two parts mean different things by one name");
+        Family { name, text: &mut lines.figures }
     }
 
     /// A family of one figure without labels.
@@ -57,7 +73,7 @@ impl Page {
 
     /// The whole page.
     pub fn into_text(self) -> String {
-        self.text
+        self.families.into_iter().flat_map(|lines| [lines.head, lines.figures]).collect()
     }
 }
 
@@ -145,6 +161,25 @@ took_seconds_count{at="a\"b\\c\n"} 3
 # HELP done_total Done.
 # TYPE done_total counter
 done_total 7
+"#;
+        assert_eq!(page.into_text(), expected);
+    }
+    #[test]
+    fn parts_that_name_one_family_stand_together() {
+        let mut page = Page::default();
+        let depth = |page: &mut Page, store: &str, value: u8| {
+            page.family("depth", Kind::Gauge, "How deep.").value(&[("store", store)], value);
+        };
+        depth(&mut page, "a", 1);
+        page.one("other", Kind::Gauge, "Else.", 2);
+        depth(&mut page, "b", 3);
+        let expected = r#"# HELP depth How deep.
+# TYPE depth gauge
+depth{store="a"} 1
+depth{store="b"} 3
+# HELP other Else.
+# TYPE other gauge
+other 2
 "#;
         assert_eq!(page.into_text(), expected);
     }
