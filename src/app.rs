@@ -98,6 +98,7 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     figures::audit(&mut metrics, &audits, last_audit);
     let metrics = Arc::new(metrics);
     let (desk, desk_threads) = Desk::open()?;
+    figures::desk(&mut metrics, &desk);
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), missing)),
         domains: served,

@@ -125,7 +125,7 @@ pub(super) fn add(
         let rules = Follower::new(&shared.rules);
         let is_callers_token = Box::new(move |request: &Request<'_>| rules.get().knows(request));
         let service = Gate::around(service, config.admin.token.expose(), is_callers_token);
-        event_loop.add_port(
+        event_loop.add_watching_port(
             listener,
             HttpPort::new(service, options),
             port(&shared.ports.admin, None),

@@ -58,6 +58,7 @@ mod mongo_lane;
 #[cfg(feature = "cluster")]
 mod mongo_server;
 mod net_accept;
+mod net_allocations;
 mod net_bytes;
 mod net_harness;
 mod net_lifecycle;
