@@ -4,6 +4,7 @@ mod domain;
 mod figures;
 mod gift;
 pub mod http_port;
+mod packet;
 mod ports;
 pub mod tools;
 mod trade;
@@ -67,7 +68,7 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
     let ground = Ground { config, folder: &folder, notifier: &notifier };
     let (room, trades) = trade::open(&ground)?;
-    let domains = vec![gift::open(&ground)?, room];
+    let domains = vec![gift::open(&ground)?, packet::open(&ground)?, room];
     let ports = Ports::new(config);
     let mut metrics = Metrics::starting();
     ports.show(&mut metrics);

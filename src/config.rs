@@ -4,12 +4,16 @@
 
 mod layers;
 mod listen;
+mod moment;
+mod rain;
 mod reader;
 mod show;
 mod span;
 
 pub use layers::{Flags, Sources};
 pub use listen::ListenAddr;
+pub use moment::Moment;
+pub use rain::Rain;
 pub use reader::{ConfigErrors, Secret};
 pub use span::{Patience, Span};
 
@@ -60,6 +64,8 @@ pub struct Config {
     pub gift: Gift,
     /// The trading room.
     pub trade: Trade,
+    /// Red-packet rain.
+    pub rain: Rain,
     /// Retried writes.
     pub idempotency: Idempotency,
     /// What only a developer's machine should do.
@@ -279,6 +285,7 @@ impl Config {
                 presence: from.flag("trade.presence"),
                 sim: Sim { rate: from.integer("trade.sim.rate", 0..=100_000) },
             },
+            rain: Rain::take(from),
             idempotency: Idempotency { keep: from.duration("idempotency.keep", day_to_years) },
             dev: Dev { test_data: from.flag("dev.test_data") },
             log: Log::take(from),
@@ -295,6 +302,7 @@ impl Config {
         if !self.admin.listen.is_loopback() && self.admin.token.is_empty() {
             reader.refuse("admin.listen", "a loopback address, unless admin.token is set");
         }
+        self.rain.check(reader);
         let listeners = [
             ("http.listen", self.http.listen.addr()),
             ("tlv.listen", self.tlv.listen.addr()),

@@ -204,6 +204,18 @@ pub const GIFT_AUDIT_FANS_IN_TURN: usize = 16;
 /// Journal entries read for the fans of an audit, before it leaves the rest to the next.
 pub const GIFT_AUDIT_FAN_ENTRIES_MAX: i64 = 100_000;
 
+/// Draw numbers that loops may hand out between two commits; a crash skips what was not used. Fewer
+/// would have unlucky draws, which write nothing else, wait for a commit more often: at 100,000 a
+/// second this is one in a third of a second.
+pub const RAIN_DRAWS_RESERVED: i64 = 65_536;
+
+/// Parts of the maps of users that loops read, each with a lock of its own. With a million users a part
+/// grows or is swept in some 50 µs, and only who looks for a user of that part waits.
+pub const RAIN_USER_SHARDS: usize = 256;
+
+/// How often a rain is looked at although nobody snatches: hit rates change at most once a second.
+pub const RAIN_TICK: Duration = Duration::from_secs(1);
+
 const _: () = {
     assert!(GIFT_AUDIT_HOLD_PLACES > 1, "slices overlap by one place");
     assert!(TLV_QUEUE_BYTES_MAX > SEND_BYTES_HIGH, "answers alone must not make a push close");

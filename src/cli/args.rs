@@ -44,6 +44,11 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Write the journal as text, beside a running server too.
     Export(ExportArgs),
+    /// Check what a rain revealed (`GET /rain/proof`): computes every amount and every win again.
+    VerifyRain {
+        /// The proof, as it was answered.
+        file: PathBuf,
+    },
     /// Copy the gift journal to a new file, beside a running server too.
     Backup(BackupArgs),
     /// Trade in the trading room, at a terminal or through a pipe.

@@ -49,6 +49,11 @@ pub enum Tool {
         /// A new file instead of standard output.
         output: Option<PathBuf>,
     },
+    /// Checks the proof of a rain.
+    VerifyRain {
+        /// The proof.
+        file: PathBuf,
+    },
     /// Copies the journal.
     Backup {
         /// The copy.
@@ -86,6 +91,10 @@ where
         }
         Some(Command::Export(ExportArgs { what: _, format, output, at })) => {
             return run_tool(at, &Tool::Export { format, output }, work);
+        }
+        // It asks nothing of this machine's data.
+        Some(Command::VerifyRain { file }) => {
+            return end(work(&Config::default(), &Tool::VerifyRain { file }));
         }
         Some(Command::Backup(BackupArgs { file, at })) => {
             return run_tool(at, &Tool::Backup { file }, work);

@@ -53,9 +53,16 @@ mod net_topics;
 mod ops_metrics;
 mod ops_pprof;
 mod ops_slow;
+mod packet_api;
+mod packet_crash;
+mod packet_disk;
 mod packet_draw;
+mod packet_local;
+mod packet_model;
+mod packet_process;
 mod packet_proof;
 mod packet_rig;
+mod packet_suite;
 #[cfg(feature = "cluster")]
 mod redis_cluster_lane;
 #[cfg(feature = "cluster")]
