@@ -49,6 +49,8 @@ pub(super) enum Command {
         /// The proof, as it was answered.
         file: PathBuf,
     },
+    /// Make a token for the public listener: prints it, and the line of it for `api.tokens`.
+    Token(TokenArgs),
     /// Copy the gift journal to a new file, beside a running server too.
     Backup(BackupArgs),
     /// Trade in the trading room, at a terminal or through a pipe.
@@ -128,6 +130,30 @@ pub(super) struct BackupArgs {
     pub(super) file: PathBuf,
     #[command(flatten)]
     pub(super) at: DataArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct TokenArgs {
+    /// What it is called in the configuration: 1 to 64 visible ASCII characters.
+    #[arg(value_parser = token_name)]
+    pub(super) name: String,
+    /// What it allows: calls that change nothing, calls that do, or both.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Scope::Read])]
+    pub(super) scope: Vec<Scope>,
+}
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Scope {
+    /// Calls that change nothing.
+    Read,
+    /// All others.
+    Write,
+}
+
+fn token_name(text: &str) -> Result<String, String> {
+    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned()).ok_or_else(|| "1 to 64 visible ASCII characters".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

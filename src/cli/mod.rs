@@ -7,7 +7,9 @@ pub use args::ExportFormat;
 pub use clients::{Client, Load, RainLoad, TortureOptions, TradeLoad, TradeOptions, customer_id};
 
 use crate::config::{Config, Flags, Sources};
-use args::{Args, BackupArgs, Command, DataArgs, ExportArgs, ImportArgs, ServeArgs};
+use args::{
+    Args, BackupArgs, Command, DataArgs, ExportArgs, ImportArgs, Scope, ServeArgs, TokenArgs,
+};
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use std::error::Error;
@@ -28,6 +30,8 @@ pub struct ServeOptions {
     /// `--dev`: a developer's machine. The public listener is a loopback address then, and may
     /// serve what otherwise only the operator sees.
     pub dev: bool,
+    /// Where the configuration was read from, and is read again at SIGHUP.
+    pub sources: Sources,
 }
 
 /// What an operator does with the data, beside the server or without one.
@@ -53,6 +57,15 @@ pub enum Tool {
     VerifyRain {
         /// The proof.
         file: PathBuf,
+    },
+    /// Makes an API token.
+    Token {
+        /// What it is called in the configuration.
+        name: String,
+        /// Calls that change nothing.
+        may_read: bool,
+        /// All others.
+        may_write: bool,
     },
     /// Copies the journal.
     Backup {
@@ -103,15 +116,23 @@ where
         Some(Command::Load(load)) => return end(visit(&Client::Load(load))),
         Some(Command::Torture(options)) => return end(visit(&Client::Torture(options))),
         Some(Command::Completions { shell }) => return print(&completions(shell)),
+        Some(Command::Token(TokenArgs { name, scope })) => {
+            let has = |wanted| scope.contains(&wanted);
+            let (may_read, may_write) = (has(Scope::Read), has(Scope::Write));
+            // It asks nothing of any configuration.
+            let tool = Tool::Token { name, may_read, may_write };
+            return end(work(&Config::default(), &tool));
+        }
     };
-    let config = match Config::load(&sources(&args)) {
+    let sources = sources(&args);
+    let config = match Config::load(&sources) {
         Ok(config) => config,
         Err(errors) => return fail(MISUSED, &errors.to_string()),
     };
     if only_check {
         return print(&config.to_toml());
     }
-    end(serve(&config, &ServeOptions { cpu_profile: args.cpu_profile, dev: args.dev }))
+    end(serve(&config, &ServeOptions { cpu_profile: args.cpu_profile, dev: args.dev, sources }))
 }
 
 fn completions(shell: Shell) -> String {

@@ -12,6 +12,6 @@ pub use batch_worker::{Answer, BatchWorker, Job};
 pub use executor::{Executor, Queue, Worker, spawn};
 pub use mailbox::{Delivery, Mailbox, MakeReply, Outbox, mailbox};
 pub use notifier::Notifier;
-pub use published::Published;
+pub use published::{Follower, Published};
 pub use stamps::Stamps;
 pub use threads::Threads;

@@ -220,10 +220,15 @@ impl<P: Protocol> Port<P> {
         self.subscribe(id, lent);
     }
 
+    #[inline]
     fn subscribe(&mut self, id: ConnId, lent: &mut Lent) {
-        if lent.subscriptions.is_empty() {
-            return;
+        if !lent.subscriptions.is_empty() {
+            self.follow(id, lent);
         }
+    }
+
+    #[cold]
+    fn follow(&mut self, id: ConnId, lent: &mut Lent) {
         for topic in lent.subscriptions.drain(..) {
             self.topics.follow(id, topic, lent.now);
         }

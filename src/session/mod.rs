@@ -7,7 +7,7 @@ pub(crate) use send_queue::COPIED_BYTES_MAX;
 pub use send_queue::SendQueue;
 use std::sync::Arc;
 use std::time::Instant;
-pub use topic::{Event, Signal, Topic};
+pub use topic::{Event, Newest, Signal, Topic, TopicSet};
 
 /// Names one connection of a loop for its whole life. `generation` makes a reused slot a different
 /// name, so a late reply can never reach the next client that got the same slot.

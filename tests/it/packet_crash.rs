@@ -1,7 +1,7 @@
 //! Crashes of the local packet store between any two steps, failed commits and panics: what was
 //! answered is there once, no draw comes twice, and the rest of the budget is still spent to the fen.
 
-use crate::gift_crash::Dice;
+use crate::crash_rig::Dice;
 use crate::gift_model::TestClock;
 use crate::packet_local::Rig;
 use crate::packet_rig::terms;
