@@ -1,6 +1,7 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
 pub mod documents;
+mod counter;
 mod domain;
 mod figures;
 mod gift;
@@ -72,7 +73,7 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let notifier = Arc::new(Notifier::default());
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
     let ground = Ground { config, folder: &folder, notifier: &notifier };
-    let domains = vec![gift::open(&ground)?];
+    let domains = vec![gift::open(&ground)?, counter::open(&ground)?];
     let ports = Ports::new(config);
     let mut metrics = Metrics::starting();
     ports.show(&mut metrics);

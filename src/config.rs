@@ -20,6 +20,7 @@ use jiff::tz::TimeZone;
 use layers::Layers;
 use reader::Reader;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ pub struct Config {
     pub admin: Admin,
     /// Gift boards.
     pub gift: Gift,
+    /// Counters.
+    pub counter: Counter,
     /// Retried writes.
     pub idempotency: Idempotency,
     /// What only a developer's machine should do.
@@ -160,6 +163,20 @@ pub struct Keep {
     pub day: Span,
     /// Boards of an ISO week.
     pub week: Span,
+}
+
+/// Counters.
+#[derive(Clone, Debug, Serialize)]
+pub struct Counter {
+    /// Types that are known by name; all others are free, and count everything.
+    pub types: BTreeMap<String, CounterType>,
+}
+
+/// One type of counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CounterType {
+    /// Counts a user once.
+    pub unique: bool,
 }
 
 /// Retried writes.
@@ -281,6 +298,7 @@ impl Config {
                     week: from.duration("gift.keep.week", 7 * DAY..=3_660 * DAY),
                 },
             },
+            counter: Counter { types: from.counter_types() },
             idempotency: Idempotency { keep: from.duration("idempotency.keep", day_to_years) },
             dev: Dev { test_data: from.flag("dev.test_data") },
             log: Log::take(from),

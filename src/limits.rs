@@ -135,6 +135,43 @@ pub const GIFT_FOLD_CACHE_KIB: i64 = 16 * 1024;
 /// Pages of 4 KiB in the write-ahead log of a record before its writer moves them into the file.
 pub const RECORD_LOG_PAGES_MAX: i32 = 4096;
 
+/// Counters that there may be, whatever their types: about 110 bytes each for the count, and as much
+/// again for each window in which they are counted.
+pub const COUNTERS_MAX: usize = 10_000_000;
+
+/// Types of counters that the configuration may name; each is a label of figures.
+pub const COUNTER_TYPES_MAX: usize = 100;
+
+/// Bytes of the name of a resource, a type or a user of counters (api.md).
+pub const ID_BYTES_MAX: usize = 128;
+
+/// Users counted by all counters together; up to 39 bytes each, so 4 GB.
+pub const COUNTER_USERS_MAX: usize = 100_000_000;
+
+/// Changes shown on the counters per hold of their lock: each touches four lists, about 1 µs
+/// apiece, and a loop that wants to look something up waits that long.
+pub const COUNTER_PUBLISH_CHANGES_MAX: usize = 8;
+
+/// Journal entries that the totals may lag behind. More make the journal longer, which a start
+/// replays; fewer make folds cost more, since each writes every changed counter's page again.
+pub const COUNTER_FOLD_EVERY_ENTRIES: i64 = 100_000;
+
+/// Journal entries folded into the totals per transaction; bounds the memory for their sums.
+pub const COUNTER_FOLD_ENTRIES_MAX: i64 = 100_000;
+
+/// Memory for the pages of the totals that a fold touches.
+pub const COUNTER_FOLD_CACHE_KIB: i64 = 16 * 1024;
+
+/// Journal entries taken out with one commit, once the totals contain them: more than one batch
+/// brings in, so that the journal shrinks, and 2 ms at most.
+pub const COUNTER_TAKE_OUT_ENTRIES: usize = 4_096;
+
+/// Counters that an audit copies per hold of their lock, about 20 µs, and how long it then leaves
+/// the core to others.
+pub const COUNTER_AUDIT_HOLD_COUNTERS: usize = 64;
+/// See [`COUNTER_AUDIT_HOLD_COUNTERS`].
+pub const COUNTER_AUDIT_PAUSE: Duration = Duration::from_micros(200);
+
 /// Operator calls that may wait for the thread that does them: a few people and scrapers.
 pub const OPERATOR_CALLS_MAX: usize = 64;
 
@@ -191,6 +228,7 @@ const _: () = {
     assert!(BATCH_JOBS_MAX <= QUEUE_JOBS_MAX, "a full batch must fit the queue");
     assert!(GIFT_PUBLISH_CHANGES_MAX > 0, "chunks of nothing show nothing");
     assert!(GIFT_FOLD_ENTRIES_MAX > 0, "a fold must move the checkpoint");
+    assert!(COUNTER_TAKE_OUT_ENTRIES > BATCH_JOBS_MAX, "the journal must shrink");
     assert!(PIPELINE_DEPTH_MAX > 0, "a connection must be able to ask");
     assert!(HEADER_COUNT_MAX <= HEADER_SLOTS_MAX, "the default count must fit the slots");
     assert!(WRITE_SLICES_MAX <= 1024, "Linux refuses more slices than UIO_MAXIOV");

@@ -15,7 +15,7 @@ pub(super) struct Ground<'a> {
     pub(super) notifier: &'a Arc<Notifier>,
 }
 
-/// A domain that is open. A file of this folder makes it: `gift`.
+/// A domain that is open. A file of this folder makes it: `gift`, `counter`.
 pub(super) struct Domain {
     pub(super) served: Arc<dyn Served>,
     /// For `/readyz`.

@@ -1,6 +1,7 @@
 //! Gifts in this process: their store as configured, their calls, their figures.
 
 use super::domain::{Domain, Ground, Served};
+use super::figures::Record;
 use crate::calendar::Keep;
 use crate::config::Config;
 use crate::exec::Notifier;
@@ -91,21 +92,13 @@ fn write_figures(page: &mut Page, gifts: &LocalGifts) {
     board("fanfare_board_places", help, figures.listed);
     let help = "Boards of hours, days and weeks that are kept.";
     board("fanfare_board_spans", help, figures.span_boards);
-    let (newest, folded) = (figures.journal_position, figures.checkpoint_position);
-    let mut store = |name, help, value: i64| {
-        page.family(name, Kind::Gauge, help).value(&[("store", "gift")], value);
-    };
-    store("fanfare_journal_position", "Number of the newest durable journal entry.", newest);
-    let help = "Number of the newest journal entry in the checkpoint.";
-    store("fanfare_checkpoint_position", help, folded);
-    let help = "Journal entries that the checkpoint does not contain yet.";
-    store("fanfare_checkpoint_lag_entries", help, (newest - folded).max(0));
-    let help = "Request keys that a retry would be known by.";
-    store("fanfare_idempotency_keys", help, i64::try_from(figures.keys_held).unwrap_or(i64::MAX));
-    let help = "1 when the store takes no more writes, because its disk failed.";
-    let stopped = gifts.health().stopped().is_some();
-    store("fanfare_store_stopped", help, i64::from(stopped));
-    let help = "From the first row of a commit until it is durable, or has failed.";
-    page.family("fanfare_store_commit_duration_seconds", Kind::Histogram, help)
-        .durations(&[("store", "gift")], &figures.commits);
+    Record {
+        store: "gift",
+        newest: figures.journal_position,
+        folded: figures.checkpoint_position,
+        keys_held: figures.keys_held,
+        health: gifts.health(),
+        commits: &figures.commits,
+    }
+    .write(page);
 }

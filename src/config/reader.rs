@@ -1,11 +1,13 @@
 //! Takes typed values out of the merged layers and collects what is wrong with them: the key, its
 //! value, where it was set and what would be allowed.
 
-use super::layers::{Layers, nearest};
-use super::{ListenAddr, Span};
+use super::layers::{Layers, TYPE_KEY, nearest, within};
+use super::{CounterType, ListenAddr, Span};
+use crate::limits::{COUNTER_TYPES_MAX, ID_BYTES_MAX};
 use config::{Value, ValueKind};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -152,6 +154,27 @@ impl<'a> Reader<'a> {
             self.refuse(key, "true or false");
             false
         })
+    }
+
+    /// The types of counters that are named.
+    pub(super) fn counter_types(&mut self) -> BTreeMap<String, CounterType> {
+        let mut types = BTreeMap::new();
+        for key in self.layers.merged.keys() {
+            let Some(name) = within(TYPE_KEY, key) else { continue };
+            let fits = (1..=ID_BYTES_MAX).contains(&name.len());
+            if !fits || name.contains(char::is_control) {
+                let allowed = format!(
+                    "a type's name of 1 to {ID_BYTES_MAX} bytes without control characters"
+                );
+                self.refuse(key, &allowed);
+            }
+            types.insert(name.to_owned(), CounterType { unique: self.flag(key) });
+            if types.len() > COUNTER_TYPES_MAX {
+                self.refuse(key, &format!("at most {COUNTER_TYPES_MAX} types"));
+                break;
+            }
+        }
+        types
     }
 
     /// The name of a folder.

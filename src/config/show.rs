@@ -64,9 +64,17 @@ fn section(out: &mut String, path: &str, table: &Map<String, Value>) {
         writeln!(out, "{key} = {value}").expect("a String takes all");
     }
     for (key, value) in tables {
-        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let key = bare_or_quoted(key);
+        let path = if path.is_empty() { key } else { format!("{path}.{key}") };
         section(out, &path, value.as_object().expect("partitioned by being an object"));
     }
+}
+
+/// A part of a section's name: TOML wants quotes around all but plain words, and has JSON's.
+fn bare_or_quoted(key: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let bare = !key.is_empty() && key.bytes().all(is_bare);
+    if bare { key.to_owned() } else { Value::from(key).to_string() }
 }
 
 /// The name of a zone; it was looked up by name, so it has one.

@@ -107,25 +107,11 @@ fn ask(
     deferral: Deferral<'_>,
     now: impl FnOnce(Found) -> Response,
 ) -> Answer {
-    let (mut deferral, mut deferred) = (Some(deferral), None);
-    let found = store.read(read, &mut || {
-        let mut taken = None;
-        let deferral = deferral.take().expect("a store takes one answer for one question");
-        deferred = Some(deferral.later(|responder| taken = Some(responder)));
-        Box::new(move |found: Result<Found, StoreError>| {
-            let response = found.map_or_else(failed, |found| found_response(read, found));
-            taken.expect("`later` calls back at once").send(response);
-        })
-    });
-    match (deferred, found) {
-        // Once a responder is out, it is the one that answers.
-        (Some(deferred), _) => deferred,
-        (None, Some(found)) => Answer::now(found.map_or_else(failed, now)),
-        (None, None) => {
-            tracing::error!(?read, "a store neither answered nor took an answer");
-            Answer::now(failed(StoreError::Broken))
-        }
-    }
+    deferral.now_or_later(
+        |later| store.read(read, later),
+        |found, _| found.map_or_else(failed, now),
+        move |found| found.map_or_else(failed, |found| found_response(read, found)),
+    )
 }
 
 fn answer_top(

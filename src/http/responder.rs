@@ -2,8 +2,9 @@
 
 use super::response::{HeaderValue, Response, Status};
 use super::route_stats::Place;
-use crate::exec::{Delivery, Outbox, Stamps};
+use crate::exec::{self, Delivery, Outbox, Stamps};
 use crate::session::{ConnId, Topic};
+use crate::store::StoreError;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -127,6 +128,38 @@ impl<'a> Deferral<'a> {
         let (waits, until) = bounded(0);
         submit(self.responder(), Wanted { until });
         Answer { interest: Some(Interest { _waits: waits }), ..Answer::of(Decision::Later) }
+    }
+
+    /// Asks a store that answers at once what it knows, or takes an answer for later. `later`
+    /// renders what is found later; `now` gets what is known at once, and `later` to render it with
+    /// if that is all it takes.
+    pub fn now_or_later<F: 'static, L>(
+        self,
+        read: impl FnOnce(&mut dyn FnMut() -> exec::Answer<F>) -> Option<Result<F, StoreError>>,
+        now: impl FnOnce(Result<F, StoreError>, L) -> Response,
+        later: L,
+    ) -> Answer
+    where
+        L: FnOnce(Result<F, StoreError>) -> Response + Send + 'static,
+    {
+        let (mut offer, mut deferred) = (Some((self, later)), None);
+        let found = read(&mut || {
+            let taken = offer.take().expect("a store takes one answer for one question");
+            let (deferral, later) = taken;
+            let mut responder = None;
+            deferred = Some(deferral.later(|right| responder = Some(right)));
+            let responder = responder.expect("`later` calls back at once");
+            Box::new(move |found| responder.send(later(found)))
+        });
+        match (deferred, found, offer) {
+            // Once a responder is out, it is the one that answers.
+            (Some(deferred), ..) => deferred,
+            (None, Some(found), Some((_, later))) => Answer::now(now(found, later)),
+            _ => {
+                tracing::error!("a store neither answered nor took an answer");
+                Answer::now(Response::error(Status::INTERNAL_ERROR, "internal error"))
+            }
+        }
     }
 
     fn responder(&self) -> Responder {
