@@ -4,8 +4,11 @@ mod domain;
 mod figures;
 mod gift;
 pub mod http_port;
+mod packet;
 mod ports;
 pub mod tools;
+mod trade;
+pub mod visit;
 
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};
@@ -64,7 +67,8 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let notifier = Arc::new(Notifier::default());
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
     let ground = Ground { config, folder: &folder, notifier: &notifier };
-    let domains = vec![gift::open(&ground)?];
+    let (room, trades) = trade::open(&ground)?;
+    let domains = vec![gift::open(&ground)?, packet::open(&ground)?, room];
     let ports = Ports::new(config);
     let mut metrics = Metrics::starting();
     ports.show(&mut metrics);
@@ -85,6 +89,7 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), missing)),
         domains: served,
+        trades,
         audits,
         directory: Directory::default(),
         ports,
@@ -115,11 +120,12 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
 fn bind(config: &Config) -> Result<Vec<Listeners>, Box<dyn Error>> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let loops = if config.loops == 0 { cores } else { config.loops };
-    // A client that only listens lives for ever; one whose host is gone is found in a minute.
+    // A client that only listens lives for ever; one whose host is gone is found in time.
+    let dead_after = config.tlv.dead_after.0;
     let keepalive = Keepalive {
-        idle: Duration::from_secs(30),
-        interval: Duration::from_secs(10),
-        give_up: Duration::from_secs(60),
+        idle: dead_after / 2,
+        interval: (dead_after / 6).max(Duration::from_secs(1)),
+        give_up: dead_after,
     };
     let http = net::bind(config.http.listen.addr(), loops, None)?;
     let tlv = net::bind(config.tlv.listen.addr(), loops, Some(keepalive))?;

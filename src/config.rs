@@ -4,15 +4,20 @@
 
 mod layers;
 mod listen;
+mod moment;
+mod rain;
 mod reader;
 mod show;
 mod span;
 
 pub use layers::{Flags, Sources};
 pub use listen::ListenAddr;
+pub use moment::Moment;
+pub use rain::Rain;
 pub use reader::{ConfigErrors, Secret};
-pub use span::Span;
+pub use span::{Patience, Span};
 
+use crate::limits::TLV_DATA_BYTES_LEAST;
 use jiff::tz::TimeZone;
 use layers::Layers;
 use reader::Reader;
@@ -57,6 +62,10 @@ pub struct Config {
     pub admin: Admin,
     /// Gift boards.
     pub gift: Gift,
+    /// The trading room.
+    pub trade: Trade,
+    /// Red-packet rain.
+    pub rain: Rain,
     /// Retried writes.
     pub idempotency: Idempotency,
     /// What only a developer's machine should do.
@@ -109,6 +118,32 @@ pub struct Tlv {
     pub layout: Layout,
     /// Bytes of one frame's data.
     pub max_data: usize,
+    /// Unsent bytes of a connection beyond which a push closes it.
+    pub max_queue: usize,
+    /// Closes who sends nothing for so long.
+    pub idle: Patience,
+    /// How long until a peer is found whose host is gone.
+    pub dead_after: Span,
+}
+
+/// The trading room.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trade {
+    /// Quantities are multiples of it.
+    pub lot: usize,
+    /// How many pushes a customer may have missed and still resume.
+    pub keep_pushes: usize,
+    /// Everybody hears who comes and goes.
+    pub presence: bool,
+    /// Trades made up for the seeded customers.
+    pub sim: Sim,
+}
+
+/// Trades made up for the seeded customers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sim {
+    /// How many a second; 0 is none.
+    pub rate: usize,
 }
 
 /// Which frame header clients send.
@@ -244,6 +279,13 @@ impl Config {
                     week: from.duration("gift.keep.week", 7 * DAY..=3_660 * DAY),
                 },
             },
+            trade: Trade {
+                lot: from.integer("trade.lot", 1..=1_000_000),
+                keep_pushes: from.integer("trade.keep_pushes", 0..=1_000_000_000),
+                presence: from.flag("trade.presence"),
+                sim: Sim { rate: from.integer("trade.sim.rate", 0..=100_000) },
+            },
+            rain: Rain::take(from),
             idempotency: Idempotency { keep: from.duration("idempotency.keep", day_to_years) },
             dev: Dev { test_data: from.flag("dev.test_data") },
             log: Log::take(from),
@@ -260,6 +302,7 @@ impl Config {
         if !self.admin.listen.is_loopback() && self.admin.token.is_empty() {
             reader.refuse("admin.listen", "a loopback address, unless admin.token is set");
         }
+        self.rain.check(reader);
         let listeners = [
             ("http.listen", self.http.listen.addr()),
             ("tlv.listen", self.tlv.listen.addr()),
@@ -305,7 +348,11 @@ impl Tlv {
             max_connections: from.integer("tlv.max_connections", 1..=1_000_000),
             layout: from.word("tlv.layout", &layouts),
             // Far below 2^24: up to there no frame header fits both layouts.
-            max_data: from.integer("tlv.max_data", 256..=1_048_576),
+            max_data: from.integer("tlv.max_data", TLV_DATA_BYTES_LEAST..=1_048_576),
+            max_queue: from.integer("tlv.max_queue", 16_384..=1_073_741_824),
+            idle: from.patience("tlv.idle", Duration::from_secs(1)..=30 * DAY),
+            // The kernel counts keep-alive in whole seconds.
+            dead_after: from.duration("tlv.dead_after", Duration::from_secs(2)..=DAY),
         }
     }
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fanfare::cli::run(fanfare::app::serve, fanfare::app::tools::run)
+    fanfare::cli::run(fanfare::app::serve, fanfare::app::tools::run, fanfare::app::visit::run)
 }

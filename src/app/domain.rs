@@ -35,8 +35,11 @@ pub(super) trait Served: Send + Sync {
     /// Adds its calls on the operator's listener.
     fn operator_routes(&self, router: Router) -> Router;
 
-    /// What the live page follows of it, for a query in the words of its own stream.
-    fn topic(&self, query: &str) -> Result<Option<Arc<dyn Topic>>, FieldError>;
+    /// What the live page follows of it, for a query in the words of its own stream; `None` when it
+    /// shows nothing there.
+    fn topic(&self, _query: &str) -> Result<Option<Arc<dyn Topic>>, FieldError> {
+        Ok(None)
+    }
 
     /// Adds its figures to `/metrics`.
     fn show(&self, metrics: &mut Metrics);

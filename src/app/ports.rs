@@ -3,7 +3,8 @@
 use super::Listeners;
 use super::domain::Served;
 use super::http_port::HttpPort;
-use crate::config::{Config, Layout};
+use super::trade::Trades;
+use crate::config::{self, Config, Layout};
 use crate::exec::{Notifier, Outbox};
 use crate::hello::Directory;
 use crate::http::{Answer, FieldError, HttpLimits, HttpOptions, Method, Router, Service, SlowLog};
@@ -14,7 +15,8 @@ use crate::ops::audit::Audits;
 use crate::ops::pprof::Profiling;
 use crate::ops::{self, Desk, Gate, Metrics, Readiness};
 use crate::session::{ConnId, HttpDate, Topic, Turn};
-use crate::tlv::{self, Heartbeat, TlvReply, TlvSession};
+use crate::tlv::{self, TlvReply, TlvSession};
+use crate::trade::api::Properties;
 use crate::web;
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +32,7 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) notifier: Arc<Notifier>,
     pub(super) domains: Vec<Arc<dyn Served>>,
+    pub(super) trades: Arc<Trades>,
     pub(super) audits: Audits,
     pub(super) directory: Directory,
     pub(super) readiness: Arc<Readiness>,
@@ -111,7 +114,7 @@ pub(super) fn add(
     let tlv = Tlv { shared: Arc::clone(shared), port: None };
     let limit = Arc::clone(&shared.ports.tlv);
     let options = PortOptions { limit, write_timeout: WRITE_TIMEOUT, notifier: None };
-    event_loop.add_port(listeners.tlv, tlv, options)?;
+    shared.trades.add_loop(event_loop.add_port(listeners.tlv, tlv, options)?);
     Ok(())
 }
 
@@ -165,15 +168,17 @@ fn http_options(config: &Config) -> HttpOptions {
     }
 }
 
-/// The trading room's port; for now it answers heartbeats.
+type Room = tlv::Router<Properties>;
+
+/// The trading room's port.
 struct Tlv {
     shared: Arc<Shared>,
     /// Made with the first connection, which brings the outbox.
-    port: Option<Rc<tlv::Port>>,
+    port: Option<Rc<tlv::Port<Room>>>,
 }
 
 impl Protocol for Tlv {
-    type Session = TlvSession;
+    type Session = TlvSession<Room>;
 
     fn open(
         &mut self,
@@ -181,25 +186,34 @@ impl Protocol for Tlv {
         _: SocketAddr,
         outbox: &Outbox<TlvReply>,
         turn: &mut Turn<'_>,
-    ) -> TlvSession {
+    ) -> TlvSession<Room> {
         let shared = &self.shared;
         let port = self.port.get_or_insert_with(|| {
             let config = &shared.config.tlv;
-            let layout = match config.layout {
-                Layout::Auto => None,
-                Layout::Big => Some(tlv::Layout::Big),
-                Layout::Little => Some(tlv::Layout::Little),
-            };
             let uids = Arc::clone(&shared.ports.uids);
-            let port = tlv::Port::new(Box::new(Heartbeat), outbox.clone(), uids);
-            Rc::new(port.with_layout(layout).with_data_bytes_max(config.max_data))
+            let port = tlv::Port::new(shared.trades.router(), outbox.clone(), uids)
+                .with_layout(layout(config))
+                .with_data_bytes_max(config.max_data)
+                .with_queue_bytes_max(config.max_queue)
+                .with_idle(config.idle.0.map(|idle| idle.0));
+            Rc::new(port)
         });
         TlvSession::new(conn, Rc::clone(port), turn.now)
     }
 
-    /// An error frame would need the client's layout, which nobody knows yet.
+    /// In the layout that is configured; nobody knows yet which one the client speaks.
     fn refusal(&self, _: &HttpDate) -> Vec<u8> {
-        Vec::new()
+        let layout = layout(&self.shared.config.tlv).unwrap_or(tlv::Layout::Big);
+        layout.frame(&tlv::Frame::error(0, "busy", "there are too many connections"))
+    }
+}
+
+/// `None` finds out.
+fn layout(config: &config::Tlv) -> Option<tlv::Layout> {
+    match config.layout {
+        Layout::Auto => None,
+        Layout::Big => Some(tlv::Layout::Big),
+        Layout::Little => Some(tlv::Layout::Little),
     }
 }
 

@@ -1,14 +1,15 @@
-//! What an operator does with the data: audit, import, export, backup.
+//! What an operator does with the data: audit, import, export, backup, and the proof of a rain.
 
 mod audit;
 mod export;
 mod operator_client;
-mod progress;
+mod verify_rain;
 
 use crate::cli::Tool;
 use crate::config::Config;
 use crate::gift::local::{self, JournalFile};
 use crate::gift::mongo_export;
+use crate::progress;
 use crate::store::{Clock, DataFolder, SystemClock};
 use std::error::Error;
 use std::fs::File;
@@ -23,6 +24,7 @@ pub fn run(config: &Config, tool: &Tool) -> Result<(), Box<dyn Error>> {
         Tool::Export { format, output } => {
             export::run(Path::new(&config.data_dir), *format, output.as_deref())
         }
+        Tool::VerifyRain { file } => verify_rain::run(file),
         Tool::Backup { file } => back_up(Path::new(&config.data_dir), file),
     }
 }

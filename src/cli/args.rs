@@ -1,6 +1,8 @@
 //! The words of the command line, as clap reads them and as `--help` explains them.
 
+use super::clients::{Load, TortureOptions, TradeOptions};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -11,6 +13,7 @@ Examples:
   FANFARE__TLV__LISTEN=0.0.0.0:9000 fanfare
   fanfare audit                        does the board equal the journal?
   fanfare backup gifts.db              a copy of the journal while it serves
+  fanfare trade                        trade in the trading room of this machine
 
 Flags win over the environment, the environment over the file, the file over the defaults.
 
@@ -41,8 +44,26 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Write the journal as text, beside a running server too.
     Export(ExportArgs),
+    /// Check what a rain revealed (`GET /rain/proof`): computes every amount and every win again.
+    VerifyRain {
+        /// The proof, as it was answered.
+        file: PathBuf,
+    },
     /// Copy the gift journal to a new file, beside a running server too.
     Backup(BackupArgs),
+    /// Trade in the trading room, at a terminal or through a pipe.
+    Trade(TradeOptions),
+    /// Make a load as users would, measure it, and check that everything adds up.
+    #[command(subcommand)]
+    Load(Load),
+    /// Kill a server of its own, cut its power and fill its disk under writes, and count what was
+    /// lost or doubled; exits with 1 when anything was.
+    Torture(TortureOptions),
+    /// Print the completions of a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,7 +2,7 @@
 //! value, where it was set and what would be allowed.
 
 use super::layers::{Layers, nearest};
-use super::{ListenAddr, Span};
+use super::{ListenAddr, Moment, Patience, Span};
 use config::ValueKind;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
@@ -102,6 +102,24 @@ impl<'a> Reader<'a> {
             self.refuse(key, &format!("a duration such as \"10s\", from {from} to {to}"));
             least
         }))
+    }
+
+    /// A length of time, or `off`.
+    pub(super) fn patience(&mut self, key: &str, allowed: RangeInclusive<Duration>) -> Patience {
+        if self.text(key) == Some(Patience::OFF) {
+            return Patience(None);
+        }
+        Patience(Some(self.duration(key, allowed)))
+    }
+
+    /// A moment; `None` where the text is empty.
+    pub(super) fn moment(&mut self, key: &str) -> Option<Moment> {
+        let text = self.text(key);
+        let moment = text.and_then(Moment::parse);
+        if moment.is_none() && text != Some("") {
+            self.refuse(key, "nothing or a moment such as \"2026-12-31T23:00:00+08:00\"");
+        }
+        moment
     }
 
     /// One of a few words. A word without a value is reserved for what this version cannot do.

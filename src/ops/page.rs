@@ -24,10 +24,11 @@ impl Kind {
     }
 }
 
-/// The page while it is written: one family after the other.
+/// The page while it is written: one family after the other, in the order of their first mention.
 #[derive(Debug, Default)]
 pub struct Page {
-    text: String,
+    /// Each with its name.
+    families: Vec<(String, String)>,
 }
 
 /// The figures of one name.
@@ -40,14 +41,20 @@ pub struct Family<'a> {
 pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Page {
-    /// Begins the family `name`, in base units; no name twice.
+    /// The family `name`, in base units. Several parts of the process may add to one family, with
+    /// labels that tell them apart; the first one's help stands.
     pub fn family<'a>(&'a mut self, name: &'a str, kind: Kind, help: &str) -> Family<'a> {
         debug_assert_eq!(kind == Kind::Counter, name.ends_with("_total"), "{name}");
-        debug_assert!(!self.text.contains(&format!("# TYPE {name} ")), "{name} is there already");
-        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        put(&mut self.text, format_args!("# HELP {name} {help}\n"));
-        put(&mut self.text, format_args!("# TYPE {name} {}\n", kind.word()));
-        Family { name, text: &mut self.text }
+        let known = self.families.iter().position(|(other, _)| other == name);
+        let index = known.unwrap_or_else(|| {
+            let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+            let head = format!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.word());
+            self.families.push((name.to_owned(), head));
+            self.families.len() - 1
+        });
+        let text = &mut self.families[index].1;
+        debug_assert!(text.contains(&format!("# TYPE {name} {}\n", kind.word())), "{name}");
+        Family { name, text }
     }
 
     /// A family of one figure without labels.
@@ -57,7 +64,7 @@ impl Page {
 
     /// The whole page.
     pub fn into_text(self) -> String {
-        self.text
+        self.families.into_iter().map(|(_, text)| text).collect()
     }
 }
 
@@ -147,5 +154,18 @@ took_seconds_count{at="a\"b\\c\n"} 3
 done_total 7
 "#;
         assert_eq!(page.into_text(), expected);
+    }
+
+    #[test]
+    fn two_parts_add_to_one_family() {
+        let mut page = Page::default();
+        for store in ["gift", "counter"] {
+            page.family("rows", Kind::Gauge, "Rows.").value(&[("store", store)], 1);
+            page.one(&format!("{store}_done_total"), Kind::Counter, "Done.", 2);
+        }
+        let rows = "# HELP rows Rows.\n# TYPE rows gauge\nrows{store=\"gift\"} 1\n\
+                    rows{store=\"counter\"} 1\n# HELP gift_done";
+        let text = page.into_text();
+        assert!(text.starts_with(rows), "{text}");
     }
 }

@@ -19,6 +19,10 @@ pub struct ConnId {
     pub generation: u32,
 }
 
+/// Connections that are told the same things, such as those of one customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Group(pub u64);
+
 /// The current time as an IMF-fixdate (RFC 9110 section 5.6.7), made once a second by the loop.
 pub type HttpDate = [u8; 29];
 

@@ -146,7 +146,7 @@ impl Peer {
         let deliveries = self.mailbox.drain();
         let replies = deliveries.filter_map(|delivery| match delivery {
             Delivery::Reply { reply, .. } => Some(reply),
-            Delivery::Changed(_) => None,
+            _ => None,
         });
         replies.collect()
     }
