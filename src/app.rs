@@ -96,9 +96,9 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let last_audit = Arc::new(LastAudit::default());
     let audits = ops::audit::start(auditors, &last_audit)?;
     figures::audit(&mut metrics, &audits, last_audit);
-    let metrics = Arc::new(metrics);
     let (desk, desk_threads) = Desk::open()?;
     figures::desk(&mut metrics, &desk);
+    let metrics = Arc::new(metrics);
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), missing)),
         domains: served,
