@@ -95,7 +95,7 @@ fn a_refused_batch_is_never_acknowledged() {
 
 #[test]
 fn a_full_queue_refuses_at_once() {
-    let mut rig = Rig::ready(Tuning { queue_gifts_max: 2, ..Tuning::default() });
+    let mut rig = Rig::ready(Tuning { queue_asks_max: 2, ..Tuning::default() });
     // The only writer is busy with the first.
     for ticket in 1..=3 {
         assert_eq!(outcomes(rig.ask(0, ticket)), []);

@@ -15,9 +15,8 @@
 
 pub mod reply;
 
-use super::record::Stream;
 use super::rules::{BoardId, Delta};
-use super::view::{Apply, Generation, Load, Switch};
+use super::{Apply, Generation, Load, Stream, Switch};
 use crate::gift::Period;
 use crate::store::redis::{Command, Script};
 

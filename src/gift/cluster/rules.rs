@@ -1,6 +1,6 @@
 //! What journal documents add to which boards.
 
-use super::record::Record;
+use super::draft::Draft;
 use crate::gift::Period;
 use crate::gift::period::{Calendar, Keep};
 use std::collections::BTreeMap;
@@ -66,8 +66,7 @@ impl Rules {
     }
 
     /// Adds one document.
-    pub(super) fn add(&self, sums: &mut Sums, record: &Record, now_s: i64) {
-        let draft = &record.draft;
+    pub(super) fn add(&self, sums: &mut Sums, draft: &Draft, now_s: i64) {
         for (board, expires_s) in self.boards(draft.gift_time_us, now_s) {
             let key = (board, draft.entry.anchor_id);
             let sum = sums.0.entry(key).or_insert((expires_s, 0, i64::MIN));
@@ -79,7 +78,7 @@ impl Rules {
 
 /// Sums by board and anchor: expiry, worth, newest time.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sums(BTreeMap<(BoardId, i64), (Option<i64>, i128, i64)>);
+pub struct Sums(BTreeMap<(BoardId, i64), (Option<i64>, i128, i64)>);
 
 impl Sums {
     /// What to send.

@@ -1,8 +1,7 @@
 //! Reads what Redis answers to the commands of a [`RedisView`](super::RedisView).
 
 use super::super::place_name::PlaceName;
-use super::super::record::Stream;
-use super::super::view::{Generation, ScriptAnswer};
+use super::super::{Generation, ScriptAnswer, Stream};
 use crate::gift::{Place, Standing};
 use crate::store::redis::{Answer, Away, Value};
 use std::collections::BTreeMap;

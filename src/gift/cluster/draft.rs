@@ -1,18 +1,9 @@
-//! A journal document: a gift with its place in the stream of the writer that wrote it.
+//! What a gift, or its revoke, becomes in the journal.
 
+use super::rules::{Delta, Rules, Sums};
+use crate::cluster::JournalDraft;
 use crate::gift::Entry;
 use crate::store::RequestKey;
-
-/// Documents of one writer that go to one part of the view, numbered 1, 2, 3 … without a gap in
-/// what is resolved. A gift board has one slot; what is split (counters) has a fixed number, each
-/// with a sequence of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Stream {
-    /// Random, taken afresh at each start.
-    pub writer: u64,
-    /// Below the number of slots of the generation.
-    pub slot: u16,
-}
 
 /// What a request wants in the journal, before a writer takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,36 +33,46 @@ impl Draft {
         let gift = entry.revokes.expect("a revoke names its gift");
         Self { name: format!("gift/revoke/{gift}"), entry, gift_time_us, reason: Some(reason) }
     }
+}
 
-    /// Whether an existing document answers this request: the same gift, or any revoke of it.
-    pub fn is_answered_by(&self, record: &Record) -> bool {
-        let (mine, theirs) = (&self.entry, &record.draft.entry);
+impl JournalDraft for Draft {
+    type Row = Delta;
+    /// An anchor.
+    type Subject = i64;
+    type Rules = Rules;
+    type Sums = Sums;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn slot(&self, slots: u16) -> u16 {
+        let slot = self.entry.anchor_id.cast_unsigned() % u64::from(slots);
+        u16::try_from(slot).expect("less than the number of slots")
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.entry.id == other.entry.id
+    }
+
+    /// The same gift, or any revoke of it.
+    fn is_answered_by(&self, existing: &Self) -> bool {
+        let (mine, theirs) = (&self.entry, &existing.entry);
         mine.revokes == theirs.revokes
             && (mine.revokes.is_some()
                 || (mine.audience_id, mine.anchor_id, mine.worth)
                     == (theirs.audience_id, theirs.anchor_id, theirs.worth))
     }
-}
 
-/// A document of the journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Whose.
-    pub stream: Stream,
-    /// Which batch: one script applies all documents of a batch or none.
-    pub seq: u64,
-    /// The first batch of the round in which it was sent. All earlier batches of the stream were
-    /// resolved by then, so whoever reads a document knows that much of its writer.
-    pub first: u64,
-    /// What it says.
-    pub draft: Draft,
-}
+    fn grows(&self) -> Option<i64> {
+        (self.entry.worth > 0).then_some(self.entry.anchor_id)
+    }
 
-/// What an insert learned of one document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It is in the journal, by majority.
-    Landed,
-    /// Its name was taken; this is what the journal holds under it.
-    Exists(Box<Record>),
+    fn add_to(&self, sums: &mut Sums, rules: &Rules, now_s: i64) {
+        rules.add(sums, self, now_s);
+    }
+
+    fn rows(sums: &Sums) -> Vec<Delta> {
+        sums.deltas()
+    }
 }

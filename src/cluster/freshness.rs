@@ -1,6 +1,6 @@
 //! Whether an answer holds all that was acknowledged before it was asked for.
 
-use super::view::Generation;
+use super::script::Generation;
 use std::time::Duration;
 
 /// What an answer must come from to be fresh; nothing is fresh enough for an empty one.
