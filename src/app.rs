@@ -5,13 +5,13 @@ pub mod http_port;
 mod ports;
 pub mod tools;
 
+use crate::calendar::Keep;
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};
 use crate::exec::Notifier;
 use crate::gift;
 use crate::gift::api::{ApiOptions, ConfigView};
 use crate::gift::local::{LocalGifts, LocalOptions, LocalThreads};
-use crate::gift::period::Keep;
 use crate::gift::stream::Streams;
 use crate::hello::Directory;
 use crate::http::SlowLog;

@@ -11,6 +11,7 @@
 //! - nothing knows `app`.
 
 pub mod app;
+pub mod calendar;
 pub mod cli;
 pub mod cluster;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod log;
 pub mod meter;
 pub mod net;
 pub mod ops;
+pub mod order;
 pub mod profile;
 pub mod session;
 pub mod signal;

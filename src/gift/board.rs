@@ -1,7 +1,7 @@
 //! One board: a total per anchor, ordered by total, then by who reached it first, then by id.
 
-use super::order::Order;
 use super::{Place, Standing};
+use crate::order::Order;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -71,7 +71,7 @@ impl Board {
 
     /// True when no anchor is listed.
     pub fn is_empty(&self) -> bool {
-        self.order.len() == 0
+        self.order.is_empty()
     }
 
     /// The places `offset + 1` to `offset + num`, as far as there are any.

@@ -10,11 +10,11 @@ mod decode;
 pub mod ledger;
 pub mod local;
 pub mod mongo_export;
-mod order;
-pub mod period;
 pub mod stream;
 mod top_cache;
 pub mod wire;
+
+pub use crate::calendar::{Period, Span};
 
 use crate::exec::Answer;
 use crate::session::Signal;
@@ -56,20 +56,6 @@ pub struct Entry {
     pub time_us: i64,
     /// The entry that this one takes back.
     pub revokes: Option<i64>,
-}
-
-/// The span a board sums up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Period {
-    /// Since the first gift.
-    #[default]
-    All,
-    /// A calendar hour.
-    Hour,
-    /// A calendar day.
-    Day,
-    /// An ISO week, from Monday.
-    Week,
 }
 
 /// Which part of which board.
@@ -174,15 +160,6 @@ pub struct Place {
     pub rank: usize,
     /// Time of the newest entry in the period, in microseconds.
     pub reached_at_us: i64,
-}
-
-/// The calendar span of a board.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// First second.
-    pub from_s: i64,
-    /// First second after it: the next reset.
-    pub until_s: i64,
 }
 
 /// What a [`Read`] found.

@@ -7,31 +7,6 @@ use serde::{Serialize, Serializer};
 /// The answer of a call that has no data.
 pub const SUCCESS: &str = r#"{"code":0,"message":"success"}"#;
 
-impl Period {
-    /// Every period, with its name on the wire.
-    pub const NAMES: [(&'static str, Period); 4] = [
-        ("all", Period::All),
-        ("hour", Period::Hour),
-        ("day", Period::Day),
-        ("week", Period::Week),
-    ];
-
-    /// Its name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Period::All => "all",
-            Period::Hour => "hour",
-            Period::Day => "day",
-            Period::Week => "week",
-        }
-    }
-
-    /// The period of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|&(_, period)| period)
-    }
-}
-
 /// The answer to a gift: a function of its journal entry, so that a replay answers the same bytes.
 pub fn sent(entry: &Entry) -> Vec<u8> {
     envelope(Sent {

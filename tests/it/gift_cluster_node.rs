@@ -1,11 +1,11 @@
 //! One node of a cluster, asked event by event: what the simulation reaches rarely or never.
 
+use fanfare::calendar::{Calendar, Keep};
 use fanfare::gift::Entry;
 use fanfare::gift::cluster::{
     BeatAnswer, Command, Draft, Event, Fate, Node, Now, Op, Outcome, RedisAnswer, RedisRequest,
     Rules, ScriptAnswer, Tuning,
 };
-use fanfare::gift::period::{Calendar, Keep};
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::time::Duration;

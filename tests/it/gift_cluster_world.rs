@@ -4,11 +4,11 @@ use crate::gift_cluster_clients::Ask;
 use crate::gift_cluster_mongo::SimMongo;
 use crate::gift_cluster_redis::{Flaw, SimRedis};
 use crate::gift_crash::Dice;
+use fanfare::calendar::{Calendar, Keep};
 use fanfare::gift::Entry;
 use fanfare::gift::cluster::{
     Command, Event, Mode, Node, Now, Record, RedisRequest, Rules, Stamp, Stream, Ticket, Tuning,
 };
-use fanfare::gift::period::{Calendar, Keep};
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};

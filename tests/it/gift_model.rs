@@ -1,7 +1,7 @@
 //! The gift rules once more, as naive as possible: a list of entries, searched at every question.
 
+use fanfare::calendar::{Calendar, Keep};
 use fanfare::exec::Answer;
-use fanfare::gift::period::{Calendar, Keep};
 use fanfare::gift::{
     Entry, Found, Gift, Period, Place, Read, Span, Standing, Store, TopQuery, Write, Written,
 };

@@ -1,10 +1,10 @@
 //! The gift routes over any store, and a client that opens a connection for each request.
 
 use crate::gift_model::{Model, ModelStore, TestClock};
+use fanfare::calendar::{Calendar, Keep};
 use fanfare::exec::{Delivery, Mailbox, mailbox};
 use fanfare::gift::Store;
 use fanfare::gift::api::{ApiOptions, ConfigView, operator_routes, public_routes};
-use fanfare::gift::period::{Calendar, Keep};
 use fanfare::gift::stream::Streams;
 use fanfare::http::{HttpOptions, HttpReply, HttpSession, Router};
 use fanfare::session::{ConnId, SendQueue, Session, Turn};

@@ -1,7 +1,7 @@
 //! Random histories of gifts against any `gift::Store`: whatever happens, it answers as the model.
 
 use crate::gift_model::{Model, TestClock, Verdict};
-use fanfare::gift::period::{Calendar, Keep};
+use fanfare::calendar::{Calendar, Keep};
 use fanfare::gift::{Entry, Found, Gift, Period, Read, Store, TopQuery, Write, Written};
 use fanfare::store::{Clock, RequestKey};
 use jiff::tz::TimeZone;

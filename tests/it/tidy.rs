@@ -20,6 +20,9 @@ const MACHINE_PATHS: [&str; 3] =
 /// listed here (`main.rs`, `lib.rs`, `app`) may use everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("src/limits.rs", &[]),
+    // What more than one domain counts and ranks by.
+    ("src/calendar.rs", &[]),
+    ("src/order.rs", &[]),
     ("src/session", &["limits"]),
     ("src/store", &["limits"]),
     // Figures of the operator, which anything may count.
@@ -31,8 +34,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("src/net", &["session", "exec", "limits", "meter"]),
     ("src/hello", &["http", "store", "exec", "session", "limits", "rng"]),
     ("src/cluster", &["store", "limits", "meter"]),
-    ("src/gift", &["cluster", "http", "store", "exec", "session", "limits", "meter", "rng"]),
-    ("src/counter", &["http", "store", "exec", "session", "limits", "rng"]),
+    (
+        "src/gift",
+        &[
+            "cluster", "http", "store", "exec", "session", "limits", "meter", "rng", "calendar",
+            "order",
+        ],
+    ),
+    (
+        "src/counter",
+        &[
+            "cluster", "http", "store", "exec", "session", "limits", "meter", "rng", "calendar",
+            "order",
+        ],
+    ),
     ("src/packet", &["http", "store", "exec", "session", "limits", "rng"]),
     ("src/trade", &["tlv", "http", "store", "exec", "session", "limits", "rng"]),
     ("src/config.rs", &["limits"]),
@@ -57,6 +72,8 @@ const BANNED: &[(&str, &[&str])] = &[
     ("src/counter", &["mio::", "TcpStream", "Instant::now"]),
     ("src/packet", &["mio::", "TcpStream", "Instant::now"]),
     ("src/trade", &["mio::", "TcpStream", "Instant::now"]),
+    ("src/calendar.rs", &["mio::", "TcpStream", "Instant::now", "SystemTime", "thread::"]),
+    ("src/order.rs", &["mio::", "TcpStream", "Instant::now", "SystemTime", "thread::"]),
     ("src/config", &["mio::", "Instant::now", "thread::"]),
 ];
 

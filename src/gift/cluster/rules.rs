@@ -1,8 +1,8 @@
 //! What journal documents add to which boards.
 
 use super::draft::Draft;
+use crate::calendar::{Calendar, Keep};
 use crate::gift::Period;
-use crate::gift::period::{Calendar, Keep};
 use std::collections::BTreeMap;
 
 /// How long a board takes part after nobody is shown it any more: clocks of processes differ, and

@@ -220,11 +220,11 @@ impl Store for Bookkeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calendar::Calendar;
     use crate::exec::Notifier;
     use crate::gift::Gift;
     use crate::gift::local::state::Rules;
     use crate::gift::local::{LocalOptions, zone_name};
-    use crate::gift::period::Calendar;
     use crate::store::DataFolder;
 
     fn open() -> (tempfile::TempDir, Bookkeeper) {

@@ -29,8 +29,8 @@ use self::checkpointer::Checkpointer;
 use self::reader::Reader;
 use self::shared::Shared;
 use self::state::Rules;
-use super::period::{Calendar, Keep};
 use super::{Found, Read, Write, Written};
+use crate::calendar::{Calendar, Keep};
 use crate::exec::{self, Answer, BatchWorker, Executor, Job, Notifier, Queue};
 use crate::limits::{
     BATCH_JOBS_MAX, GIFT_AUDIT_PAUSE, GIFT_CHECKPOINT_ENTRIES, QUEUE_JOBS_MAX, READ_BATCH_JOBS_MAX,

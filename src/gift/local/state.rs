@@ -1,8 +1,8 @@
 //! What memory knows of the journal: the board of all time and every kept hour, day and week.
 
 use super::journal::Change;
+use crate::calendar::{Calendar, Keep};
 use crate::gift::board::Board;
-use crate::gift::period::{Calendar, Keep};
 use crate::gift::{Found, Period, Span, TopQuery};
 use std::collections::HashMap;
 

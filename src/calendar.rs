@@ -1,13 +1,60 @@
 //! Calendar periods: the hour, day or ISO week around a moment, in the configured time zone.
 
-use super::{Period, Span};
 use jiff::civil::Date;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan, Zoned};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// The span that a sum covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Period {
+    /// Since the beginning.
+    #[default]
+    All,
+    /// A calendar hour.
+    Hour,
+    /// A calendar day.
+    Day,
+    /// An ISO week, from Monday.
+    Week,
+}
+
+impl Period {
+    /// Every period, with its name on the wire.
+    pub const NAMES: [(&'static str, Period); 4] = [
+        ("all", Period::All),
+        ("hour", Period::Hour),
+        ("day", Period::Day),
+        ("week", Period::Week),
+    ];
+
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Period::All => "all",
+            Period::Hour => "hour",
+            Period::Day => "day",
+            Period::Week => "week",
+        }
+    }
+
+    /// The period of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|&(_, period)| period)
+    }
+}
+
+/// A span of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First second.
+    pub from_s: i64,
+    /// First second after it: the next reset.
+    pub until_s: i64,
+}
+
 /// Knows where periods begin and end. The spans found last are kept, so that the time zone is
-/// asked about once an hour, and a gift costs one comparison per period. Shared by all threads.
+/// asked about once an hour, and an event costs one comparison per period. Shared by all threads.
 ///
 /// Periods follow each other without a gap and without an overlap, whatever the clocks do: a day
 /// begins with its first midnight (or the first moment after, where clocks jump over it), an hour

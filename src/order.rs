@@ -16,7 +16,7 @@ const BLOCK_ITEMS_MERGED: usize = BLOCK_ITEMS_MAX / 2;
 ///
 /// Invariant: no block is empty, and `sizes` counts the items of each.
 #[derive(Clone, Debug)]
-pub(super) struct Order<T> {
+pub struct Order<T> {
     blocks: Vec<Vec<T>>,
     sizes: Fenwick,
     len: usize,
@@ -28,9 +28,9 @@ impl<T> Default for Order<T> {
     }
 }
 
-impl<T: Ord + Copy> Order<T> {
+impl<T: Ord + Clone> Order<T> {
     /// Takes distinct items that are in order already, in O(n).
-    pub(super) fn from_sorted(items: &[T]) -> Self {
+    pub fn from_sorted(items: &[T]) -> Self {
         debug_assert!(items.is_sorted_by(|left, right| left < right), "distinct and in order");
         // Half full, so that the first inserts find room.
         let blocks: Vec<Vec<T>> = items.chunks(BLOCK_ITEMS_MERGED).map(<[T]>::to_vec).collect();
@@ -40,12 +40,17 @@ impl<T: Ord + Copy> Order<T> {
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.len
     }
 
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Adds an item; false when it is there already.
-    pub(super) fn insert(&mut self, item: T) -> bool {
+    pub fn insert(&mut self, item: T) -> bool {
         let Some(last) = self.blocks.len().checked_sub(1) else {
             self.blocks.push(vec![item]);
             self.len = 1;
@@ -71,7 +76,7 @@ impl<T: Ord + Copy> Order<T> {
     }
 
     /// Takes an item out; false when it is not there.
-    pub(super) fn remove(&mut self, item: &T) -> bool {
+    pub fn remove(&mut self, item: &T) -> bool {
         let index = self.block_of(item);
         let Some(block) = self.blocks.get_mut(index) else {
             return false;
@@ -91,14 +96,14 @@ impl<T: Ord + Copy> Order<T> {
     }
 
     /// How many items come before this one, whether it is there or not.
-    pub(super) fn rank(&self, item: &T) -> usize {
+    pub fn rank(&self, item: &T) -> usize {
         let index = self.block_of(item);
         let within = self.blocks.get(index).map_or(0, |block| block.partition_point(|x| x < item));
         self.sizes.before(index) + within
     }
 
     /// The items from that rank on.
-    pub(super) fn starting_at(&self, rank: usize) -> impl Iterator<Item = &T> {
+    pub fn starting_at(&self, rank: usize) -> impl Iterator<Item = &T> {
         let (index, position) = self.sizes.find(rank);
         let mut blocks = self.blocks.get(index..).unwrap_or_default().iter();
         let first = blocks.next().and_then(|block| block.get(position..)).unwrap_or_default();
