@@ -34,6 +34,12 @@ impl Freshness {
         Stamp(self.clean.filter(|_| self.look.is_some_and(open)))
     }
 
+    /// Until when [`Self::stamp`] gives one that allows anything.
+    pub fn fresh_until(&self, look_age_max: Duration) -> Option<Duration> {
+        let (began, nobody_behind) = self.look.filter(|_| self.clean.is_some())?;
+        nobody_behind.then(|| began + look_age_max)
+    }
+
     /// A look at the members was answered.
     pub fn looked(&mut self, began: Duration, nobody_behind: bool) {
         if self.look.is_none_or(|(before, _)| before <= began) {

@@ -291,6 +291,11 @@ pub enum Event<T: JournalDraft> {
         /// Not used before in this process.
         conn: u64,
     },
+    /// A read over it was told that the generation is another than this process knows.
+    Outdated {
+        /// Which.
+        conn: u64,
+    },
     /// It erred or was too slow, and is dropped with all that was asked over it.
     Disconnected {
         /// Which.

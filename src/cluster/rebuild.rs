@@ -68,6 +68,13 @@ impl<T: JournalDraft> Rebuild<T> {
         self.generation
     }
 
+    /// Batches read, and batches to read.
+    pub fn progress(&self) -> (u64, u64) {
+        let batches = |bounds: &[(Stream, u64)]| bounds.iter().map(|bound| bound.1).sum::<u64>();
+        let (streams, part) = self.read;
+        (batches(&self.bounds[..streams.min(self.bounds.len())]) + part, batches(&self.bounds))
+    }
+
     /// What to do; afterwards an answer is awaited.
     pub fn step(&mut self, tuning: &Tuning) -> RebuildStep<T::Row> {
         if self.stage == Stage::Over {

@@ -33,6 +33,7 @@ pub(super) struct Recovery<T: JournalDraft> {
     fences: Option<BTreeMap<Stream, u64>>,
     rebuild: Option<Rebuild<T>>,
     rebuild_asked: bool,
+    rebuilt: usize,
 }
 
 impl<T: JournalDraft> Recovery<T> {
@@ -50,7 +51,18 @@ impl<T: JournalDraft> Recovery<T> {
             fences: None,
             rebuild: None,
             rebuild_asked: false,
+            rebuilt: 0,
         }
+    }
+
+    /// How many batches a rebuild under way has read, and has to read.
+    pub(super) fn rebuilding(&self) -> Option<(u64, u64)> {
+        self.rebuild.as_ref().map(Rebuild::progress)
+    }
+
+    /// Rebuilds that were finished since this was last asked.
+    pub(super) fn take_rebuilt(&mut self) -> usize {
+        std::mem::take(&mut self.rebuilt)
     }
 
     /// An operator wants it.
@@ -381,6 +393,7 @@ impl<T: JournalDraft> Recovery<T> {
             }
             RebuildStep::Over => {
                 self.rebuild_asked = false;
+                self.rebuilt += 1;
                 self.relinked();
                 context.relink(context.link.conn, None);
             }

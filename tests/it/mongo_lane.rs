@@ -165,7 +165,7 @@ fn duplicates_are_told_per_document() {
 fn reads_and_updates_do_what_the_store_needs() {
     let rig = Rig::to(MongoServer::shared().addr());
     rig.ask(|mongo| {
-        let index = Index { keys: doc! { "writer": 1, "seq": 1 }, unique: true };
+        let index = Index { keys: doc! { "writer": 1, "seq": 1 }, unique: true, sparse: false };
         mongo.create_index("gifts", &index).expect("made");
         mongo.create_index("gifts", &index).expect("there already");
         let gift = |id, writer, seq, worth: i64| doc! { "_id": id, "writer": writer, "seq": seq, "worth": worth };
