@@ -1,27 +1,25 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
+mod domain;
 mod figures;
+mod gift;
 pub mod http_port;
 mod ports;
 pub mod tools;
 
-use crate::calendar::Keep;
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};
-use crate::exec::Notifier;
-use crate::gift;
-use crate::gift::api::{ApiOptions, ConfigView};
-use crate::gift::local::{LocalGifts, LocalOptions, LocalThreads};
-use crate::gift::stream::Streams;
+use crate::exec::{Notifier, Threads};
 use crate::hello::Directory;
 use crate::http::SlowLog;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
 use crate::ops::pprof::Profiling;
-use crate::ops::{self, Desk, LastAudit, Metrics, Part, Readiness};
+use crate::ops::{self, Desk, LastAudit, Metrics, Readiness};
 use crate::profile::CpuProfile;
 use crate::signal;
-use crate::store::{Clock, DataFolder, SystemClock};
+use crate::store::DataFolder;
+use domain::Ground;
 use ports::{Ports, Shared};
 use std::error::Error;
 use std::net::TcpListener;
@@ -65,23 +63,27 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     };
     let notifier = Arc::new(Notifier::default());
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
-    let (gifts, gift_threads) = open_gifts(config, &folder, &notifier)?;
-    let last_audit = Arc::new(LastAudit::default());
-    let audits = ops::audit::start(vec![gifts.auditor()?], &last_audit)?;
-    let health = Arc::clone(&gifts);
-    let part = Part::new("gift", move || health.health().stopped().map(str::to_owned));
+    let ground = Ground { config, folder: &folder, notifier: &notifier };
+    let domains = vec![gift::open(&ground)?];
     let ports = Ports::new(config);
     let mut metrics = Metrics::starting();
     ports.show(&mut metrics);
-    figures::gift(&mut metrics, &gifts);
     figures::log(&mut metrics, log.dropped_lines());
-    let (desk, desk_threads) = Desk::open()?;
+    let (mut served, mut missing, mut auditors, mut threads) = (vec![], vec![], vec![], vec![]);
+    for domain in domains {
+        domain.served.show(&mut metrics);
+        served.push(domain.served);
+        missing.push(domain.part);
+        auditors.push(domain.auditor);
+        threads.push(domain.threads);
+    }
+    let last_audit = Arc::new(LastAudit::default());
+    let audits = ops::audit::start(auditors, &last_audit)?;
     figures::audit(&mut metrics, &audits, last_audit);
-    let gifts: Arc<dyn gift::Store> = gifts;
+    let (desk, desk_threads) = Desk::open()?;
     let shared = Arc::new(Shared {
-        readiness: Arc::new(Readiness::new(Arc::clone(&control), vec![part])),
-        gift_options: gift_options(config, &gifts),
-        gifts,
+        readiness: Arc::new(Readiness::new(Arc::clone(&control), missing)),
+        domains: served,
         audits,
         directory: Directory::default(),
         ports,
@@ -97,52 +99,15 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let loops = start_loops(listeners, &shared, &control)?;
     log.announce_ready(addresses.0, addresses.1, addresses.2);
     let result = wait_for(loops, &control);
-    // The threads of the store end with its last handle; then all that was accepted is on disk.
+    // The threads of a store end with its last handle; then all that was accepted is on disk.
     drop(shared);
-    gift_threads.join();
+    threads.into_iter().for_each(Threads::join);
     // It ended with the last route that could hand it a call.
     for thread in desk_threads {
         let _ = thread.join();
     }
     tracing::info!("stopped");
     result
-}
-
-fn open_gifts(
-    config: &Config,
-    folder: &Arc<DataFolder>,
-    notifier: &Arc<Notifier>,
-) -> Result<(Arc<LocalGifts>, LocalThreads), Box<dyn Error>> {
-    Ok(LocalGifts::open(folder, &local_options(config, notifier))?)
-}
-
-/// How the gift store is to be run; also for tools that work on its files.
-pub(crate) fn local_options(config: &Config, notifier: &Arc<Notifier>) -> LocalOptions {
-    let keep = &config.gift.keep;
-    let seconds = |span: &Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    LocalOptions {
-        zone: config.time_zone.clone(),
-        keep: Keep {
-            hour_s: seconds(&keep.hour),
-            day_s: seconds(&keep.day),
-            week_s: seconds(&keep.week),
-        },
-        idempotency_keep: config.idempotency.keep.0,
-        readers: config.readers,
-        ..LocalOptions::new(Arc::clone(notifier))
-    }
-}
-
-fn gift_options(config: &Config, gifts: &Arc<dyn gift::Store>) -> ApiOptions {
-    let clock = Arc::new(SystemClock);
-    // Test data are random gifts, other ones after each start.
-    let seed = clock.now_us().unsigned_abs();
-    ApiOptions {
-        streams: Arc::new(Streams::new(Arc::clone(gifts))),
-        test_data: config.dev.test_data.then_some(seed),
-        config: ConfigView { backend: "local".to_owned(), ..ConfigView::default() },
-        clock,
-    }
 }
 
 fn bind(config: &Config) -> Result<Vec<Listeners>, Box<dyn Error>> {

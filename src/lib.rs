@@ -25,6 +25,7 @@ pub mod meter;
 pub mod net;
 pub mod ops;
 pub mod order;
+pub mod packet;
 pub mod profile;
 pub mod session;
 pub mod signal;

@@ -125,8 +125,8 @@ pub const GIFT_FOLD_ENTRIES_MAX: i64 = 100_000;
 /// 100,000 entries of 10,000 anchors wrote and read most of them several times.
 pub const GIFT_FOLD_CACHE_KIB: i64 = 16 * 1024;
 
-/// Pages of 4 KiB in a write-ahead log before the bookkeeper moves them into the file.
-pub const GIFT_LOG_PAGES_MAX: i32 = 4096;
+/// Pages of 4 KiB in the write-ahead log of a record before its writer moves them into the file.
+pub const RECORD_LOG_PAGES_MAX: i32 = 4096;
 
 /// Operator calls that may wait for the thread that does them: a few people and scrapers.
 pub const OPERATOR_CALLS_MAX: usize = 64;

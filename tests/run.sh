@@ -46,6 +46,7 @@ command -v cargo >/dev/null 2>&1 || {
 }
 need cc gcc # SQLite is compiled in.
 need go golang-go # Reads our profiles, as an operator would.
+need python3 python3 # Verifies a rain, as a stranger would.
 # Real servers for the cluster's tests; the MongoDB-wire one is a Java library.
 need redis-server redis-server
 need openssl openssl

@@ -1,11 +1,10 @@
 //! What each loop serves: the public HTTP port, the TLV port, and on the first loop the operator's.
 
 use super::Listeners;
+use super::domain::Served;
 use super::http_port::HttpPort;
 use crate::config::{Config, Layout};
 use crate::exec::{Notifier, Outbox};
-use crate::gift;
-use crate::gift::api::ApiOptions;
 use crate::hello::Directory;
 use crate::http::{Answer, HttpLimits, HttpOptions, Method, Router, Service, SlowLog};
 use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
@@ -29,8 +28,7 @@ const ADMIN_CONNECTIONS_MAX: usize = 128;
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) notifier: Arc<Notifier>,
-    pub(super) gifts: Arc<dyn gift::Store>,
-    pub(super) gift_options: ApiOptions,
+    pub(super) domains: Vec<Arc<dyn Served>>,
     pub(super) audits: Audits,
     pub(super) directory: Directory,
     pub(super) readiness: Arc<Readiness>,
@@ -108,7 +106,8 @@ fn public_routes(shared: &Arc<Shared>) -> Router {
     let hello = Arc::clone(shared);
     let router = ops::health(Router::new())
         .route(Method::Get, "/hello", move |_, _| Answer::now(hello.directory.hello()));
-    let mut router = gift::api::public_routes(router, &shared.gifts, &shared.gift_options);
+    let domains = shared.domains.iter();
+    let mut router = domains.fold(router, |router, domain| domain.public_routes(router));
     if shared.dev {
         router = ops::pprof::routes(router, &shared.profiling, &shared.desk);
     }
@@ -122,7 +121,8 @@ fn operator_routes(shared: &Arc<Shared>) -> Router {
     let router = ops::pprof::routes(router, &shared.profiling, &shared.desk);
     let router = ops::slow::routes(router, &shared.slow, &shared.desk);
     let router = ops::log_level::routes(router, &shared.level, &shared.desk);
-    let router = gift::api::operator_routes(router, &shared.gifts, &shared.gift_options);
+    let domains = shared.domains.iter();
+    let router = domains.fold(router, |router, domain| domain.operator_routes(router));
     counted(router, "admin", shared)
 }
 

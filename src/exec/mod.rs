@@ -6,6 +6,7 @@ mod mailbox;
 mod notifier;
 mod published;
 mod stamps;
+mod threads;
 
 pub use batch_worker::{Answer, BatchWorker, Job};
 pub use executor::{Executor, Queue, Worker, spawn};
@@ -13,3 +14,4 @@ pub use mailbox::{Delivery, Mailbox, Outbox, mailbox};
 pub use notifier::Notifier;
 pub use published::Published;
 pub use stamps::Stamps;
+pub use threads::Threads;

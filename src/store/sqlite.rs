@@ -1,5 +1,9 @@
 //! Opens `SQLite` files so that an acknowledged commit is durable, or refuses without a trace.
 
+mod writer;
+
+pub use writer::{Condition, Writer};
+
 use super::OpenError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};

@@ -1,7 +1,7 @@
 //! Opens, asks and restarts a local gift store on a folder of its own.
 
-use fanfare::exec::Notifier;
-use fanfare::gift::local::{LocalGifts, LocalOptions, LocalThreads};
+use fanfare::exec::{Notifier, Threads};
+use fanfare::gift::local::{LocalGifts, LocalOptions};
 use fanfare::gift::{Entry, Found, Gift, Period, Place, Read, Store, TopQuery, Write, Written};
 use fanfare::store::{Clock, DataFolder, OpenError, RequestKey, StoreError};
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub(crate) struct Rig {
     pub(crate) dir: TempDir,
     pub(crate) clock: Arc<HandClock>,
     pub(crate) options: LocalOptions,
-    open: Option<(Arc<LocalGifts>, LocalThreads)>,
+    open: Option<(Arc<LocalGifts>, Threads)>,
 }
 
 impl Rig {

@@ -52,6 +52,9 @@ mod net_topics;
 mod ops_metrics;
 mod ops_pprof;
 mod ops_slow;
+mod packet_draw;
+mod packet_proof;
+mod packet_rig;
 #[cfg(feature = "cluster")]
 mod redis_cluster_lane;
 #[cfg(feature = "cluster")]

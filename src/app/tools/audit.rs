@@ -1,7 +1,7 @@
 //! `fanfare audit`: the checks as a table, from the server or from the files.
 
 use super::{operator_client, say};
-use crate::app::local_options;
+use crate::app::gift::local_options;
 use crate::config::Config;
 use crate::exec::Notifier;
 use crate::gift::local::{self, JournalFile};

@@ -5,30 +5,22 @@ use super::journal::{self, Line};
 use super::shared::Shared;
 use super::{REVOKE, SEND, Step, load};
 use crate::gift::{Period, Write, Written};
-use crate::limits::GIFT_LOG_PAGES_MAX;
-use crate::meter::Stopwatch;
-use crate::store::sqlite::{self, Trouble};
+use crate::store::sqlite::{self, Writer};
 use crate::store::{OpenError, Remembered, Store, StoreError};
 use crossbeam_channel::Sender;
-use rusqlite::Connection;
-use rusqlite::config::DbConfig;
-use rusqlite::hooks::Wal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Owns the journal's writing connection, and what deciding needs beside the boards.
 pub(super) struct Bookkeeper {
     shared: Arc<Shared>,
-    journal: Connection,
+    journal: Writer,
     remembered: Remembered,
     idempotency_keep_us: i64,
     last_id: i64,
     last_time_us: i64,
     /// End of the current hour: then boards may be too old.
     forget_at_s: i64,
-    /// Pages in the write-ahead log after the last commit.
-    log_pages: Arc<AtomicI32>,
-    log_pages_max: i32,
     checkpoint_every: i64,
     /// Wakes the checkpoint thread; it ends when this is dropped.
     bell: Sender<()>,
@@ -43,14 +35,7 @@ impl Bookkeeper {
         bell: Sender<()>,
     ) -> Result<Self, OpenError> {
         let path = shared.folder.file(journal::FILE);
-        let mut journal = sqlite::open_writer(&path, &journal::FORMAT)?;
-        let log_pages = Arc::new(AtomicI32::new(0));
-        let pages = Arc::clone(&log_pages);
-        let count = move |_: &mut Wal, now| {
-            pages.store(now, Ordering::Relaxed);
-            Ok(())
-        };
-        journal.wal_hook(Some(count)).map_err(|error| sqlite::refused(&path, error))?;
+        let journal = Writer::open(&path, &journal::FORMAT, &shared.condition)?;
         Ok(Self {
             shared: Arc::clone(shared),
             journal,
@@ -59,8 +44,6 @@ impl Bookkeeper {
             last_id: 0,
             last_time_us: 0,
             forget_at_s: i64::MIN,
-            log_pages,
-            log_pages_max: GIFT_LOG_PAGES_MAX,
             checkpoint_every,
             bell,
         })
@@ -68,7 +51,7 @@ impl Bookkeeper {
 
     /// Puts the journal's boards into `shared`, and its recent keys into memory.
     pub(super) fn load(mut self) -> Result<Self, OpenError> {
-        let boards = load::boards(&self.shared, &self.journal)?;
+        let boards = load::boards(&self.shared, self.journal.connection())?;
         self.load_keys()
             .map_err(|error| sqlite::refused(&self.shared.folder.file(journal::FILE), error))?;
         self.shared.committed_id.store(self.last_id, Ordering::Release);
@@ -79,9 +62,9 @@ impl Bookkeeper {
     }
 
     fn load_keys(&mut self) -> rusqlite::Result<()> {
-        (self.last_id, self.last_time_us) = journal::last(&self.journal)?;
+        (self.last_id, self.last_time_us) = journal::last(self.journal.connection())?;
         let since_us = self.last_time_us.saturating_sub(self.idempotency_keep_us);
-        journal::keys_since(&self.journal, since_us, |key, id, time_us, revokes| {
+        journal::keys_since(self.journal.connection(), since_us, |key, id, time_us, revokes| {
             self.remembered.insert(if revokes { REVOKE } else { SEND }, key, id, time_us);
         })
     }
@@ -90,7 +73,7 @@ impl Bookkeeper {
         // A reader among readers: nobody else writes, so this makes no loop wait.
         let boards = self.shared.boards();
         let before = Before {
-            journal: &self.journal,
+            journal: self.journal.connection(),
             boards: &boards,
             remembered: &self.remembered,
             last_id: self.last_id,
@@ -106,20 +89,7 @@ impl Bookkeeper {
     fn commit(&mut self, lines: &[Line]) -> Result<(), StoreError> {
         let shared = &self.shared;
         let inserted = || shared.step(Step::Inserted);
-        let watch = Stopwatch::start();
-        let result = journal::append(&mut self.journal, lines, inserted);
-        shared.commits.record_duration(watch.elapsed());
-        result.map_err(|error| self.failed(&error))
-    }
-
-    fn failed(&self, error: &rusqlite::Error) -> StoreError {
-        match sqlite::trouble(error) {
-            Trouble::Passing => {
-                tracing::warn!(%error, "gifts cannot be written for now; nothing was changed");
-            }
-            Trouble::Fatal => self.stop(&error.to_string()),
-        }
-        StoreError::Unavailable
+        self.journal.commit(|batch| journal::append(batch, lines, inserted))
     }
 
     /// Takes note of what is durable now, and shows it.
@@ -163,29 +133,8 @@ impl Bookkeeper {
     /// What can wait until a batch is durable and shown.
     fn tidy(&mut self) {
         self.ring();
-        if self.log_pages.load(Ordering::Relaxed) >= self.log_pages_max {
-            self.move_log("PRAGMA wal_checkpoint(PASSIVE)");
+        if self.journal.tidy() {
             self.shared.step(Step::LogMoved);
-        }
-    }
-
-    /// Moves the write-ahead log into the file, so that it does not grow for ever.
-    fn move_log(&mut self, pragma: &str) {
-        // Until the next commit counts anew; a failure is tried again after it.
-        self.log_pages.store(0, Ordering::Relaxed);
-        let Err(error) = self.journal.query_row(pragma, [], |_| Ok(())) else { return };
-        match sqlite::trouble(&error) {
-            Trouble::Passing => tracing::warn!(%error, "the journal's log cannot be moved for now"),
-            Trouble::Fatal => self.stop(&error.to_string()),
-        }
-    }
-
-    fn stop(&self, reason: &str) {
-        self.shared.health.stop("gift", reason);
-        // Closing would sync once more and believe the answer.
-        let kept = self.journal.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        if let Err(error) = kept {
-            tracing::warn!(%error, "the journal's log may be moved at the end");
         }
     }
 }
@@ -195,10 +144,8 @@ impl Store for Bookkeeper {
     type Outcome = Written;
 
     fn apply(&mut self, batch: Vec<Write>) -> Result<Vec<Written>, StoreError> {
-        if self.shared.health.stopped().is_some() {
-            return Err(StoreError::Unavailable);
-        }
-        let (draft, outcomes) = self.decide(batch).map_err(|error| self.failed(&error))?;
+        self.journal.check()?;
+        let (draft, outcomes) = self.decide(batch).map_err(|error| self.journal.failed(&error))?;
         self.shared.step(Step::Decided);
         if !draft.lines.is_empty() {
             self.commit(&draft.lines)?;
@@ -211,9 +158,7 @@ impl Store for Bookkeeper {
     }
 
     fn close(&mut self) {
-        if self.shared.health.stopped().is_none() {
-            self.move_log("PRAGMA wal_checkpoint(TRUNCATE)");
-        }
+        self.journal.close();
     }
 }
 
@@ -226,6 +171,7 @@ mod tests {
     use crate::gift::local::state::Rules;
     use crate::gift::local::{LocalOptions, zone_name};
     use crate::store::DataFolder;
+    use rusqlite::Connection;
 
     fn open() -> (tempfile::TempDir, Bookkeeper) {
         let dir = tempfile::tempdir().expect("a temp folder");
@@ -248,7 +194,14 @@ mod tests {
         let boards = bookkeeper.shared.boards();
         let shown = boards.all.board.scores().map(|(_, total, _)| total).sum();
         let count = "SELECT count(*) FROM gift";
-        (shown, bookkeeper.journal.query_row(count, [], |row| row.get(0)).expect("readable"))
+        (
+            shown,
+            bookkeeper
+                .journal
+                .connection()
+                .query_row(count, [], |row| row.get(0))
+                .expect("readable"),
+        )
     }
 
     #[test]
@@ -271,7 +224,7 @@ mod tests {
         bookkeeper.apply(sends(10)).expect("there is space");
         let limit = |bookkeeper: &Bookkeeper, pages: i64| {
             let sql = format!("PRAGMA max_page_count = {pages}");
-            bookkeeper.journal.query_row(&sql, [], |_| Ok(())).expect("set");
+            bookkeeper.journal.connection().query_row(&sql, [], |_| Ok(())).expect("set");
         };
         let version = bookkeeper.shared.version();
         limit(&bookkeeper, 1);
@@ -280,7 +233,7 @@ mod tests {
             assert_eq!(count(&bookkeeper), (10, 10), "memory is as the file");
             assert_eq!(bookkeeper.shared.version(), version);
         }
-        assert_eq!(bookkeeper.shared.health.stopped(), None, "it passes by itself");
+        assert_eq!(bookkeeper.shared.condition.health.stopped(), None, "it passes by itself");
         limit(&bookkeeper, 1 << 30);
         let written = bookkeeper.apply(sends(1_000)).expect("there is space again");
         assert!(matches!(&written[0], Written::Done { entry, .. } if entry.id == 11));
@@ -292,8 +245,8 @@ mod tests {
         let (_dir, mut bookkeeper) = open();
         bookkeeper.apply(sends(10)).expect("all is well");
         let failure = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
-        bookkeeper.failed(&rusqlite::Error::SqliteFailure(failure, None));
-        assert!(bookkeeper.shared.health.stopped().is_some());
+        bookkeeper.journal.failed(&rusqlite::Error::SqliteFailure(failure, None));
+        assert!(bookkeeper.shared.condition.health.stopped().is_some());
         assert_eq!(bookkeeper.apply(sends(1)), Err(StoreError::Unavailable));
         assert_eq!(count(&bookkeeper), (10, 10));
     }
@@ -305,13 +258,16 @@ mod tests {
         let sql = "INSERT INTO gift VALUES (1, 1, 1, 1, 1, NULL, NULL, NULL)";
         stranger.execute(sql, []).expect("nobody stops an operator");
         assert_eq!(bookkeeper.apply(sends(1)), Err(StoreError::Unavailable));
-        assert!(bookkeeper.shared.health.stopped().is_some(), "memory no longer is the journal");
+        assert!(
+            bookkeeper.shared.condition.health.stopped().is_some(),
+            "memory no longer is the journal"
+        );
     }
 
     #[test]
     fn the_log_is_moved_into_the_file_before_it_grows_for_ever() {
         let (dir, mut bookkeeper) = open();
-        bookkeeper.log_pages_max = 30;
+        bookkeeper.journal = bookkeeper.journal.with_log_pages_max(30);
         for _ in 0..40 {
             bookkeeper.apply(sends(100)).expect("all is well");
         }

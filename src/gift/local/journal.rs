@@ -3,7 +3,7 @@
 use crate::gift::Entry;
 use crate::gift::ledger::Row as LedgerRow;
 use crate::store::sqlite::Format;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::borrow::Borrow;
 
 /// The file's name in the data folder.
@@ -100,33 +100,29 @@ pub(super) fn last(journal: &Connection) -> rusqlite::Result<(i64, i64)> {
     Ok(last.unwrap_or((0, 0)))
 }
 
-/// Writes all lines or none. `inserted` is called after each.
+/// Writes lines as a part of `batch`. `inserted` is called after each.
 pub(super) fn append(
-    journal: &mut Connection,
+    batch: &Transaction<'_>,
     lines: impl IntoIterator<Item: Borrow<Line>>,
     mut inserted: impl FnMut(),
 ) -> rusqlite::Result<()> {
-    // Dropped without a commit, or with one that failed, it rolls back.
-    let batch = journal.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    {
-        let sql = format!("INSERT INTO gift ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
-        let mut insert = batch.prepare_cached(&sql)?;
-        for line in lines {
-            let Line { entry, request_id, reason } = line.borrow();
-            insert.execute(params![
-                entry.id,
-                entry.audience_id,
-                entry.anchor_id,
-                entry.worth,
-                entry.time_us,
-                entry.revokes,
-                request_id,
-                reason,
-            ])?;
-            inserted();
-        }
+    let sql = format!("INSERT INTO gift ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+    let mut insert = batch.prepare_cached(&sql)?;
+    for line in lines {
+        let Line { entry, request_id, reason } = line.borrow();
+        insert.execute(params![
+            entry.id,
+            entry.audience_id,
+            entry.anchor_id,
+            entry.worth,
+            entry.time_us,
+            entry.revokes,
+            request_id,
+            reason,
+        ])?;
+        inserted();
     }
-    batch.commit()
+    Ok(())
 }
 
 /// At most `num` lines in (`after`, `until`], oldest first.

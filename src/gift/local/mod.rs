@@ -31,7 +31,7 @@ use self::shared::Shared;
 use self::state::Rules;
 use super::{Found, Read, Write, Written};
 use crate::calendar::{Calendar, Keep};
-use crate::exec::{self, Answer, BatchWorker, Executor, Job, Notifier, Queue};
+use crate::exec::{self, Answer, BatchWorker, Executor, Job, Notifier, Queue, Threads};
 use crate::limits::{
     BATCH_JOBS_MAX, GIFT_AUDIT_PAUSE, GIFT_CHECKPOINT_ENTRIES, QUEUE_JOBS_MAX, READ_BATCH_JOBS_MAX,
 };
@@ -41,7 +41,7 @@ use crossbeam_channel::bounded;
 use jiff::tz::TimeZone;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 use std::time::Duration;
 
 /// The paths that request keys are scoped to.
@@ -139,28 +139,13 @@ pub struct Figures {
     pub commits: Tally,
 }
 
-/// The threads behind a [`LocalGifts`]. They end when the last handle to it is dropped.
-pub struct LocalThreads(Vec<JoinHandle<()>>);
-
-impl LocalThreads {
-    /// Waits until all that was queued is done and the checkpoint is written. First drop every
-    /// handle to the store: they keep its queues open.
-    pub fn join(self) {
-        for thread in self.0 {
-            let name = thread.thread().name().unwrap_or("gift").to_owned();
-            if thread.join().is_err() {
-                tracing::error!(thread = name, "a thread of the gift store panicked");
-            }
-        }
-    }
-}
-
 impl LocalGifts {
-    /// Opens or makes the files in `folder`, loads the boards, and starts the threads.
+    /// Opens or makes the files in `folder`, loads the boards, and starts the threads. They end when
+    /// the last handle to the store is dropped.
     pub fn open(
         folder: &Arc<DataFolder>,
         options: &LocalOptions,
-    ) -> Result<(Arc<Self>, LocalThreads), OpenError> {
+    ) -> Result<(Arc<Self>, Threads), OpenError> {
         let shared = Arc::new(shared_of(folder, options));
         let keep_us = i64::try_from(options.idempotency_keep.as_micros()).unwrap_or(i64::MAX);
         let every = options.checkpoint_every;
@@ -189,12 +174,12 @@ impl LocalGifts {
         threads.extend(more);
         let thread = Builder::new().name("gift-checkpoint".into());
         threads.push(thread.spawn(move || checkpointer.run(&rung))?);
-        Ok((Arc::new(Self { writes, reads, shared }), LocalThreads(threads)))
+        Ok((Arc::new(Self { writes, reads, shared }), Threads::new("gift", threads)))
     }
 
     /// Whether the store still takes writes.
     pub fn health(&self) -> &Health {
-        &self.shared.health
+        &self.shared.condition.health
     }
 
     /// Recomputes boards and fans from the journal, on a thread of its own.
@@ -214,7 +199,7 @@ impl LocalGifts {
             journal_position: shared.committed_id.load(Ordering::Relaxed),
             checkpoint_position: shared.folded_id.load(Ordering::Relaxed),
             keys_held: shared.keys_held.load(Ordering::Relaxed),
-            commits: shared.commits.tally(),
+            commits: shared.condition.commits.tally(),
         }
     }
 

@@ -6,8 +6,8 @@ use super::state::{Boards, Rules};
 use crate::exec::Notifier;
 use crate::gift::GIFT_SIGNAL;
 use crate::limits::GIFT_PUBLISH_CHANGES_MAX;
-use crate::meter::Histogram;
-use crate::store::{Clock, DataFolder, Health};
+use crate::store::sqlite::Condition;
+use crate::store::{Clock, DataFolder};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -20,7 +20,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) notifier: Arc<Notifier>,
     pub(super) step: Option<super::StepHook>,
-    pub(super) health: Health,
+    /// Of the journal's writer.
+    pub(super) condition: Arc<Condition>,
     /// The one lock that loops take too: the bookkeeper for a handful of changes at a time, a
     /// loop for one look-up.
     boards: RwLock<Boards>,
@@ -29,8 +30,6 @@ pub(super) struct Shared {
     pub(super) committed_id: AtomicI64,
     /// The newest entry that the checkpoint contains.
     pub(super) folded_id: AtomicI64,
-    /// How long commits took.
-    pub(super) commits: Histogram,
     /// Request keys in memory.
     pub(super) keys_held: AtomicU64,
     /// Set when the checkpoint file failed while we ran: it is made anew at the next start.
@@ -51,12 +50,11 @@ impl Shared {
             clock: Arc::clone(&options.clock),
             notifier: Arc::clone(&options.notifier),
             step: options.step.clone(),
-            health: Health::default(),
+            condition: Arc::new(Condition::new("gift")),
             boards: RwLock::default(),
             version: AtomicU64::new(0),
             committed_id: AtomicI64::new(0),
             folded_id: AtomicI64::new(0),
-            commits: Histogram::of_durations(),
             keys_held: AtomicU64::new(0),
             checkpoint_lost: AtomicBool::new(false),
         }

@@ -5,8 +5,8 @@ use crate::gift::Entry;
 use crate::gift::mongo_export::PastGift;
 use crate::limits::GIFT_COPY_PAGES;
 use crate::store::{DataFolder, OpenError, sqlite};
-use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, TransactionBehavior};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
@@ -118,7 +118,8 @@ pub fn import(
     });
     // The index of anchors is written in no order; in the usual 2 MB that would be all disk.
     journal.pragma_update(None, "cache_size", -262_144).map_err(fail)?;
-    journal::append(&mut journal, lines, &mut added).map_err(fail)?;
+    let batch = journal.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+    journal::append(&batch, lines, &mut added).and_then(|()| batch.commit()).map_err(fail)?;
     journal.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(fail)
 }
 
