@@ -63,6 +63,8 @@ pub struct DriverOptions<T: JournalDocument> {
     /// Called every few dozen milliseconds; must not block. For what the domain does by the clock,
     /// such as telling readers that they have waited long enough.
     pub on_turn: Box<dyn FnMut(Instant) + Send>,
+    /// What the domain writes down when the process ends in peace.
+    pub last_words: Box<dyn Fn(&Mongo) -> Result<(), MongoError> + Send>,
 }
 
 enum Input<T: JournalDocument> {
@@ -382,7 +384,10 @@ impl<T: JournalDocument> Thread<T> {
         self.tickets.give_up();
         let Some(finals) = self.node.finals() else { return };
         let (record, process) = (Arc::clone(&self.record), self.node.process());
-        let leave = move |mongo: &Mongo| record.leave(mongo, process, &finals);
+        let last_words = self.options.last_words;
+        let leave = move |mongo: &Mongo| {
+            last_words(mongo).and_then(|()| record.leave(mongo, process, &finals))
+        };
         if !matches!(self.lanes.ask_mongo(LEAVE_PATIENCE, leave), Some(Ok(()))) {
             tracing::warn!("the end could not be written down: others take over after a while");
         }

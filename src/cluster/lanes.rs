@@ -2,7 +2,7 @@
 
 use crate::store::lane::{LaneError, LaneThreads};
 use crate::store::mongo::{Mongo, MongoLane, MongoOptions, MongoWorker};
-use crate::store::redis::{RedisLane, RedisOptions};
+use crate::store::redis::{Answer, Away, Command, RedisJob, RedisLane, RedisOptions};
 use crossbeam_channel::bounded;
 use std::time::Duration;
 
@@ -51,6 +51,21 @@ impl Lanes {
         });
         self.mongo.submit(task).ok()?;
         result.recv_timeout(patience).ok()
+    }
+}
+
+impl Lanes {
+    /// Has Redis run a command and waits for it; for tools and audits, never for a loop.
+    pub fn ask_redis(&self, command: Command) -> Answer {
+        let (done, result) = bounded(1);
+        let job = RedisJob::new(command, move |answer| {
+            let _ = done.send(answer);
+        });
+        if let Err(shed) = self.redis.submit_apart(job) {
+            shed.job.give_up();
+        }
+        // The lane answers every job, by its own time-outs.
+        result.recv().unwrap_or(Answer::Away(Away::Unknown))
     }
 }
 

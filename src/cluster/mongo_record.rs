@@ -187,8 +187,9 @@ impl<T: JournalDocument> MongoRecord<T> {
         }))
     }
 
-    /// Whole batches of a stream; how far it is complete.
-    fn read(
+    /// Whole batches of a stream, about `limit` documents; how far it is complete. Blocks a thread
+    /// of the lane.
+    pub fn read(
         &self,
         mongo: &Mongo,
         stream: Stream,

@@ -51,15 +51,21 @@ pub fn script<S>(
 /// To a question for the fences.
 pub fn fences(answer: Answer) -> Result<Fences, Unread> {
     read(answer, |word, rest| {
-        let mut fences = BTreeMap::new();
-        for pair in rest.first().map_or(Some(&[][..]), array)?.chunks_exact(2) {
-            // The steps of the rebuild stand beside the fences.
-            if let Some(stream) = stream(text(&pair[0])?) {
-                fences.insert(stream, text(&pair[1])?.parse().ok()?);
-            }
-        }
+        let fences = rest.first().map_or(Some(BTreeMap::new()), streams)?;
         Some((current(word)?.0, fences))
     })
+}
+
+/// The hash of the fences, as Redis lists it.
+pub fn streams(pairs: &Value) -> Option<BTreeMap<Stream, u64>> {
+    let mut fences = BTreeMap::new();
+    for pair in array(pairs)?.chunks_exact(2) {
+        // The steps of the rebuild stand beside the fences.
+        if let Some(stream) = stream(text(&pair[0])?) {
+            fences.insert(stream, text(&pair[1])?.parse().ok()?);
+        }
+    }
+    Some(fences)
 }
 
 /// Reads the word of an answer and what follows it.

@@ -48,7 +48,8 @@ impl Default for Tuning {
             slots: 1,
             script_documents_max: 32,
             pipeline_scripts_max: 32,
-            round_documents_max: 1024,
+            // Whole batches, and one insert command.
+            round_documents_max: 960,
             queue_asks_max: 16 * 1024,
             page_records_max: 1024,
             load_rows_max: 256,
@@ -68,6 +69,23 @@ impl Default for Tuning {
 }
 
 impl Tuning {
+    /// The defaults with times for a process that counts as gone after `takeover`.
+    pub fn taking_over_after(takeover: Duration) -> Self {
+        let pass_every = takeover / 60;
+        let tuning = Self {
+            pass_every,
+            look_age_max: pass_every * 3,
+            lapse: takeover / 6,
+            landing_max: takeover * 2 / 3,
+            silence_max: takeover,
+            silence_gap_max: pass_every * 4,
+            lease: takeover / 3,
+            ..Self::default()
+        };
+        tuning.check();
+        tuning
+    }
+
     /// The relations that must hold.
     ///
     /// # Panics

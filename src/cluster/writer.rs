@@ -148,7 +148,7 @@ mod tests {
 
     fn draft(id: i64, key: &str, worth: i64) -> (Ticket, Draft) {
         let entry = Entry { id, audience_id: 1, anchor_id: 2, worth, time_us: id, revokes: None };
-        (id.cast_unsigned(), Draft::gift(entry, RequestKey::new(key).as_ref(), (0, 0)))
+        (id.cast_unsigned(), Draft::gift(entry, RequestKey::new(key).as_ref()))
     }
 
     fn tuning() -> Tuning {

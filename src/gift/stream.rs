@@ -1,6 +1,6 @@
 //! Boards as topics: every subscriber of the same part of the same board shares one event.
 
-use super::{Found, GIFT_SIGNAL, Period, Place, Read, Store, TopQuery, wire};
+use super::{Found, GIFT_SIGNAL, Period, Place, Store, TopQuery, wire};
 use crate::session::{Event, Signal, Topic};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -44,16 +44,16 @@ struct BoardTopic {
 
 /// The event that was handed out last, and what it shows.
 struct Shown {
-    places: Vec<Place>,
+    places: Arc<[Place]>,
     event: Event,
 }
 
 impl BoardTopic {
     /// The places as of now; `None` when the store does not know them at once.
-    fn places(&self) -> Option<(Vec<Place>, u64)> {
+    fn places(&self) -> Option<(Arc<[Place]>, u64)> {
         let query = TopQuery { period: self.period, at: None, offset: 0, num: self.num };
-        match self.store.read(Read::Top(query), &mut || Box::new(drop)) {
-            Some(Ok(Found::Top { places, version, .. })) => Some((places, version)),
+        match self.store.shown(query) {
+            Some(Found::Top { places, version, .. }) => Some((places, version)),
             _ => None,
         }
     }
@@ -96,7 +96,7 @@ fn shows_same(left: &[Place], right: &[Place]) -> bool {
 mod tests {
     use super::*;
     use crate::exec::Answer;
-    use crate::gift::{Write, Written};
+    use crate::gift::{Read, Write, Written};
     use crate::store::StoreError;
 
     /// Answers every read with what the test set.

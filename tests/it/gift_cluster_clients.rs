@@ -93,7 +93,7 @@ impl World {
         }
         let Gift { audience_id, anchor_id, worth } = gift;
         let entry = Entry { id, audience_id, anchor_id, worth, time_us, revokes: None };
-        Ask { draft: Draft::gift(entry, key.as_ref(), (7, self.unique)), key }
+        Ask { draft: Draft::gift(entry, key.as_ref()), key }
     }
 
     pub(crate) fn answered(&mut self, ticket: Ticket, outcome: Outcome) -> Result<(), String> {

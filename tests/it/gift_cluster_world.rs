@@ -57,7 +57,7 @@ fn tuning(flaw: Flaw, slot: usize, slots: u16) -> Tuning {
 
 pub(crate) fn rules() -> Rules {
     let keep = Keep { hour_s: 2 * 3_600, ..Keep::default() };
-    Rules { calendar: Calendar::new(TimeZone::UTC), keep }
+    Rules { calendar: Calendar::new(TimeZone::UTC), keep, expiry_margin_s: Rules::EXPIRY_MARGIN_S }
 }
 
 pub(crate) enum What {

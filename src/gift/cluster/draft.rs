@@ -16,22 +16,37 @@ pub struct Draft {
     pub gift_time_us: i64,
     /// Of a revoke.
     pub reason: Option<String>,
+    /// Of a revoke under a request key: no other revoke may have it.
+    pub key: Option<String>,
 }
 
 impl Draft {
-    /// A gift; `unique` names it when the client did not: (process, count), never used again.
-    pub fn gift(entry: Entry, key: Option<&RequestKey>, unique: (u64, u64)) -> Self {
+    /// A gift; its own id names it when the client did not.
+    pub fn gift(entry: Entry, key: Option<&RequestKey>) -> Self {
         let name = match key {
             Some(key) => format!("gift/send/key/{}", key.as_str()),
-            None => format!("gift/send/own/{:016x}/{}", unique.0, unique.1),
+            None => format!("gift/send/id/{}", entry.id),
         };
-        Self { name, gift_time_us: entry.time_us, entry, reason: None }
+        Self { name, gift_time_us: entry.time_us, entry, reason: None, key: None }
     }
 
     /// Takes a gift back. The name is that of the gift: a second revoke meets the first.
     pub fn revoke(entry: Entry, gift_time_us: i64, reason: String) -> Self {
         let gift = entry.revokes.expect("a revoke names its gift");
-        Self { name: format!("gift/revoke/{gift}"), entry, gift_time_us, reason: Some(reason) }
+        let (name, reason) = (format!("gift/revoke/{gift}"), Some(reason));
+        Self { name, entry, gift_time_us, reason, key: None }
+    }
+
+    /// The same revoke, under a request key.
+    #[must_use]
+    pub fn under(mut self, key: Option<&RequestKey>) -> Self {
+        self.key = key.map(Self::revoke_key);
+        self
+    }
+
+    /// What the key of a revoke is called in the journal.
+    pub fn revoke_key(key: &RequestKey) -> String {
+        format!("gift/revoke/key/{}", key.as_str())
     }
 }
 
@@ -55,9 +70,12 @@ impl JournalDraft for Draft {
         self.entry.id == other.entry.id
     }
 
-    /// The same gift, or any revoke of it.
+    /// The same gift, or any revoke of it; under the same key only the same revoke.
     fn is_answered_by(&self, existing: &Self) -> bool {
         let (mine, theirs) = (&self.entry, &existing.entry);
+        if self.key.is_some() && self.key == existing.key && self.reason != existing.reason {
+            return false;
+        }
         mine.revokes == theirs.revokes
             && (mine.revokes.is_some()
                 || (mine.audience_id, mine.anchor_id, mine.worth)

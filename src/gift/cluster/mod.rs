@@ -1,15 +1,30 @@
 //! The gift board on Redis and `MongoDB`: what its documents and keys are. The protocol that they go
 //! through is [`crate::cluster`].
 
+#[cfg(feature = "cluster")]
+mod audit;
+#[cfg(feature = "cluster")]
+mod boards;
+#[cfg(feature = "cluster")]
+mod document;
 mod draft;
+#[cfg(feature = "cluster")]
+mod follow;
+#[cfg(feature = "cluster")]
+mod lookup;
 mod place_name;
 #[cfg(feature = "cluster")]
 pub mod redis_view;
 mod rules;
+#[cfg(feature = "cluster")]
+mod store;
 mod view;
 
 pub use draft::Draft;
 pub use place_name::PlaceName;
+#[cfg(feature = "cluster")]
+pub use store::{ClusterError, ClusterGifts, ClusterOptions};
+
 pub use rules::{BoardId, Delta, Rules, Sums};
 pub use view::{Board, Keys, View};
 

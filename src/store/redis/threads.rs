@@ -85,6 +85,14 @@ impl RedisLane {
         self.send(next % self.queues.len(), job)
     }
 
+    /// The same, to any thread but that of pin 0, where there are others: reads beside what is
+    /// pinned there.
+    pub fn submit_apart(&self, job: RedisJob) -> Result<(), Shed<RedisJob>> {
+        let next = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let others = (self.queues.len() - 1).max(1);
+        self.send((1 + next % others) % self.queues.len(), job)
+    }
+
     /// The same, always to the same thread for the same `pin`, such as a writer's id: what is
     /// submitted in order is sent in order.
     pub fn submit_pinned(&self, pin: u64, job: RedisJob) -> Result<(), Shed<RedisJob>> {

@@ -1,10 +1,11 @@
 //! Reads what Redis answers to the commands of a [`RedisView`](super::RedisView).
 
-use super::super::ScriptAnswer;
+use super::super::{ScriptAnswer, Stream};
 use super::super::place_name::PlaceName;
-use crate::cluster::reply::{self, array, number, other, read, text};
+use crate::cluster::reply::{self, array, number, other, read, streams, text};
 use crate::gift::{Place, Standing};
 use crate::store::redis::{Answer, Value};
+use std::collections::BTreeMap;
 
 pub use crate::cluster::reply::{Seen, Unread, fences};
 
@@ -15,6 +16,40 @@ pub struct TopPart {
     pub places: Vec<Place>,
     /// Time of the newest entry of the whole board; `None` for a board without any.
     pub newest_us: Option<i64>,
+}
+
+/// What an audit reads at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Where the next one begins; "0" when this was the last.
+    pub cursor: String,
+    /// Anchor, total, time, and whether the place of just these is on the board, if one should be.
+    pub rows: Vec<(i64, i64, i64, bool)>,
+    /// Places of the whole board.
+    pub places: usize,
+    /// What the whole view holds.
+    pub fences: BTreeMap<Stream, u64>,
+}
+
+/// To a question for a slice.
+pub fn slice(answer: Answer) -> Result<Seen<Slice>, Unread> {
+    read(answer, |word, rest| match (word, rest) {
+        ("slice", [cursor, rows, places, fences]) => {
+            let row = |row: &[Value]| {
+                let value = text(&row[1])?;
+                let (total, time) = (value.get(..20)?.parse().ok()?, value.get(20..)?);
+                let time = i64::MAX.checked_sub(time.parse().ok()?)?;
+                Some((inverted(&row[0])?, total, time, number(&row[2])? == 1))
+            };
+            Some(Seen::Here(Slice {
+                cursor: text(cursor)?.to_owned(),
+                rows: array(rows)?.chunks_exact(3).map(row).collect::<Option<_>>()?,
+                places: number(places)?,
+                fences: streams(fences)?,
+            }))
+        }
+        (word, rest) => other(word, rest),
+    })
 }
 
 /// To an apply, a load or a switch; full are anchors.
