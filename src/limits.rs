@@ -177,6 +177,10 @@ pub const GIFT_AUDIT_FANS_IN_TURN: usize = 16;
 /// Journal entries read for the fans of an audit, before it leaves the rest to the next.
 pub const GIFT_AUDIT_FAN_ENTRIES_MAX: i64 = 100_000;
 
+/// Jobs that may wait for the threads that talk to `MongoDB`: each is a batch or a look-up, so these
+/// are seconds of work.
+pub const LANE_JOBS_MAX: usize = 256;
+
 /// Rounds of gifts that a process has under way at once in a cluster: while one goes into the
 /// journal, others go into the view.
 pub const GIFT_CLUSTER_WRITERS: usize = 4;

@@ -26,6 +26,15 @@ pub(super) struct Domain {
     pub(super) threads: Threads,
 }
 
+/// All that a backend serves.
+pub(super) struct Backing {
+    pub(super) domains: Vec<Domain>,
+    /// What it stands on, for `/readyz`.
+    pub(super) parts: Vec<Part>,
+    /// Ends what the domains stood on, after their threads.
+    pub(super) end: Box<dyn FnOnce()>,
+}
+
 /// What the loops and the operator see of a domain; shared by all of them.
 pub(super) trait Served: Send + Sync {
     /// Adds its calls on the public listener. Called on each loop's thread.

@@ -44,6 +44,9 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
 /// Receives what became of a request, once, on the driver's thread; must not block.
 pub type Answered<T> = Box<dyn FnOnce(Outcome<T>) + Send>;
 
+/// Writes something down in `MongoDB`, blocking a thread of the lane.
+pub type LastWords = Box<dyn Fn(&Mongo) -> Result<(), MongoError> + Send>;
+
 /// How a domain is to be driven.
 pub struct DriverOptions<T: JournalDocument> {
     /// The thread's name.
@@ -64,7 +67,7 @@ pub struct DriverOptions<T: JournalDocument> {
     /// such as telling readers that they have waited long enough.
     pub on_turn: Box<dyn FnMut(Instant) + Send>,
     /// What the domain writes down when the process ends in peace.
-    pub last_words: Box<dyn Fn(&Mongo) -> Result<(), MongoError> + Send>,
+    pub last_words: LastWords,
 }
 
 enum Input<T: JournalDocument> {

@@ -11,7 +11,9 @@ impl Addresses {
     /// `None` when `text` does not begin with one of `schemes`, or holds anything but visible ASCII.
     pub fn parse(text: &str, schemes: &[&str]) -> Option<Self> {
         let fits = text.split(',').next().is_some_and(|first| {
-            schemes.iter().any(|scheme| first.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+            schemes
+                .iter()
+                .any(|scheme| first.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
         });
         (fits && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(text.to_owned()))
     }

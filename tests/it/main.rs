@@ -25,6 +25,8 @@ mod gift_cluster_script_cost;
 #[cfg(feature = "cluster")]
 mod gift_cluster_scripts;
 mod gift_cluster_sim;
+#[cfg(feature = "cluster")]
+mod gift_cluster_suite;
 mod gift_cluster_world;
 mod gift_crash;
 mod gift_local;

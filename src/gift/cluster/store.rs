@@ -189,7 +189,7 @@ impl Store for ClusterGifts {
         let question = match read {
             Read::Top(query) => match inner.top(query) {
                 Ok(question) => question,
-                Err(found) => return Some(Ok(found)),
+                Err(found) => return Some(Ok(*found)),
             },
             Read::Rank { anchor_id, period, around } => {
                 let Some((board, _)) = inner.board(period, inner.now_s()) else {
@@ -244,7 +244,9 @@ impl Inner {
     ) {
         let (inner, journal) = (Arc::clone(self), Arc::clone(&self.journal));
         let awaited = self.watch.expect(move |target: Result<RevokeOf, Late>| match target {
-            Ok(Some((target, reason, key))) => inner.revoke_target(target, reason, key, then),
+            Ok(Some((target, reason, key))) => {
+                inner.revoke_target(target, reason, key.as_ref(), then)
+            }
             Ok(None) | Err(Late) => then(Err(StoreError::Unavailable)),
         });
         let task = Box::new(move |mongo: &Mongo| {
@@ -261,7 +263,7 @@ impl Inner {
         &self,
         target: Target,
         reason: String,
-        key: Option<RequestKey>,
+        key: Option<&RequestKey>,
         then: Answer<Written>,
     ) {
         let Target { id, entry, under_key } = target;
@@ -279,7 +281,7 @@ impl Inner {
             return then(Err(StoreError::Unavailable));
         };
         let entry = Entry { id: own, worth: -gift.worth, time_us, revokes: Some(gift.id), ..gift };
-        self.ask(Draft::revoke(entry, gift.time_us, reason).under(key.as_ref()), then);
+        self.ask(Draft::revoke(entry, gift.time_us, reason).under(key), then);
     }
 
     fn ask(&self, draft: Draft, then: Answer<Written>) {
@@ -297,16 +299,18 @@ impl Inner {
     }
 
     /// The question for a part of a board, or what is known without asking.
-    fn top(&self, query: TopQuery) -> Result<Question, Found> {
+    fn top(&self, query: TopQuery) -> Result<Question, Box<Found>> {
         let TopQuery { period, at, offset, num } = query;
         let now_s = self.now_s();
         let at_s = at.unwrap_or(now_s);
         if at_s > now_s {
-            return Err(Found::Future);
+            return Err(Box::new(Found::Future));
         }
-        let Some((board, span)) = self.board(period, at_s) else { return Err(Found::NotKept) };
+        let Some((board, span)) = self.board(period, at_s) else {
+            return Err(Box::new(Found::NotKept));
+        };
         if span.is_some_and(|span| !self.keep.is_kept(period, span, now_s)) {
-            return Err(Found::NotKept);
+            return Err(Box::new(Found::NotKept));
         }
         let until_s = span.map_or(0, |span| span.until_s);
         Ok(Question::Top { board, until_s, offset, num })
@@ -371,9 +375,8 @@ fn lookups(lanes: &Lanes, journal: &Arc<str>) -> Arc<Coalescer<Lookup, Result<Fo
         let task = Box::new(move |mongo: &Mongo| {
             let Some(begun) = take(&given) else { return };
             let found = lookup::look_up(mongo, &journal, begun.key());
-            begun.finish(&found.map_err(|error| match error.is_away() {
-                true => StoreError::Unavailable,
-                false => StoreError::Broken,
+            begun.finish(&found.map_err(|error| {
+                if error.is_away() { StoreError::Unavailable } else { StoreError::Broken }
             }));
         });
         match mongo.submit(task) {

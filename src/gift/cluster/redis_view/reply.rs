@@ -1,7 +1,7 @@
 //! Reads what Redis answers to the commands of a [`RedisView`](super::RedisView).
 
-use super::super::{ScriptAnswer, Stream};
 use super::super::place_name::PlaceName;
+use super::super::{ScriptAnswer, Stream};
 use crate::cluster::reply::{self, array, number, other, read, streams, text};
 use crate::gift::{Place, Standing};
 use crate::store::redis::{Answer, Value};
