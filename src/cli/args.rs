@@ -43,6 +43,9 @@ pub(super) enum Command {
     Export(ExportArgs),
     /// Copy the gift journal to a new file, beside a running server too.
     Backup(BackupArgs),
+    /// Make the boards of a cluster anew from its journal, while they serve: asks the process at
+    /// admin.listen.
+    Rebuild(DataArgs),
 }
 
 #[derive(Debug, ClapArgs)]

@@ -51,6 +51,8 @@ pub enum Tool {
         /// The copy.
         file: PathBuf,
     },
+    /// Makes the boards of a cluster anew from its journal.
+    Rebuild,
 }
 
 /// Runs the program to its end; `serve` is the server, `work` does what is asked of the data.
@@ -85,6 +87,7 @@ where
         Some(Command::Backup(BackupArgs { file, at })) => {
             return run_tool(at, &Tool::Backup { file }, work);
         }
+        Some(Command::Rebuild(at)) => return run_tool(at, &Tool::Rebuild, work),
     };
     let config = match Config::load(&sources(&args)) {
         Ok(config) => config,

@@ -50,7 +50,7 @@ pub use coalescer::{Begun, Coalescer};
 #[cfg(feature = "cluster")]
 pub use document::JournalDocument;
 #[cfg(feature = "cluster")]
-pub use driver::{Answered, Driver, DriverOptions};
+pub use driver::{Answered, Driver, DriverOptions, LastWords};
 #[cfg(feature = "cluster")]
 pub use figures::Figures;
 #[cfg(feature = "cluster")]

@@ -16,6 +16,15 @@ const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
 /// The body of a successful answer to `GET target`.
 pub(super) fn get(config: &Config, target: &str) -> Result<Vec<u8>, String> {
+    call(config, "GET", target)
+}
+
+/// The body of a successful answer to a `POST target` without a body.
+pub(super) fn post(config: &Config, target: &str) -> Result<Vec<u8>, String> {
+    call(config, "POST", target)
+}
+
+fn call(config: &Config, method: &str, target: &str) -> Result<Vec<u8>, String> {
     let address = address(config.admin.listen.addr())?;
     let failed = |error: std::io::Error| {
         format!("the server's operator listener at {address} (admin.listen): {error}")
@@ -27,7 +36,8 @@ pub(super) fn get(config: &Config, target: &str) -> Result<Vec<u8>, String> {
         token => format!("Authorization: Bearer {token}\r\n"),
     };
     let request = format!(
-        "GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{authorization}\r\n"
+        "{method} {target} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\
+         {authorization}\r\n"
     );
     stream.write_all(request.as_bytes()).map_err(failed)?;
     let mut answer = Vec::new();

@@ -87,25 +87,25 @@ pub struct Sums(BTreeMap<(BoardId, i64), (Option<i64>, i128, i64)>);
 
 impl Sums {
     /// The boards that have sums.
-    pub(super) fn boards(&self) -> Vec<BoardId> {
+    pub fn boards(&self) -> Vec<BoardId> {
         let mut boards: Vec<BoardId> = self.0.keys().map(|(board, _)| *board).collect();
         boards.dedup();
         boards
     }
 
     /// Worth and newest time of an anchor on a board.
-    pub(super) fn of(&self, board: BoardId, anchor_id: i64) -> Option<(i128, i64)> {
+    pub fn of(&self, board: BoardId, anchor_id: i64) -> Option<(i128, i64)> {
         self.0.get(&(board, anchor_id)).map(|&(_, worth, reached_at_us)| (worth, reached_at_us))
     }
 
     /// Anchors of a board with their worth.
-    pub(super) fn on(&self, board: BoardId) -> impl Iterator<Item = (i64, i128)> {
+    pub fn on(&self, board: BoardId) -> impl Iterator<Item = (i64, i128)> {
         let range = self.0.range((board, i64::MIN)..=(board, i64::MAX));
         range.map(|(&(_, anchor_id), &(_, worth, _))| (anchor_id, worth))
     }
 
     /// Forgets boards.
-    pub(super) fn keep(&mut self, is_kept: impl Fn(BoardId) -> bool) {
+    pub fn keep(&mut self, is_kept: impl Fn(BoardId) -> bool) {
         self.0.retain(|(board, _), _| is_kept(*board));
     }
 

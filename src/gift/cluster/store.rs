@@ -245,7 +245,7 @@ impl Inner {
         let (inner, journal) = (Arc::clone(self), Arc::clone(&self.journal));
         let awaited = self.watch.expect(move |target: Result<RevokeOf, Late>| match target {
             Ok(Some((target, reason, key))) => {
-                inner.revoke_target(target, reason, key.as_ref(), then)
+                inner.revoke_target(target, reason, key.as_ref(), then);
             }
             Ok(None) | Err(Late) => then(Err(StoreError::Unavailable)),
         });
