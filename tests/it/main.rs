@@ -3,6 +3,10 @@
 mod audit;
 mod cli;
 mod client;
+#[cfg(feature = "cluster")]
+mod cluster_process;
+#[cfg(feature = "cluster")]
+mod cluster_rig;
 mod config;
 mod crashes;
 mod data_tools;

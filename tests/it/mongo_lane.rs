@@ -125,7 +125,7 @@ fn ten_sockets_carry_work_and_the_others_are_the_monitors() {
 }
 
 /// Local ends of the connections to `server`, as the kernel lists them.
-fn established(server: SocketAddr) -> BTreeSet<SocketAddr> {
+pub(crate) fn established(server: SocketAddr) -> BTreeSet<SocketAddr> {
     const ESTABLISHED: &str = "01";
     let parse = |text: &str| -> Option<SocketAddr> {
         let (address, port) = text.split_once(':')?;
