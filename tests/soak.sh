@@ -4,7 +4,8 @@
 #   tests/soak.sh [SECONDS of fuzzing per target, 300 unless told]
 # CRASH_ROUNDS sets the number of kills and of power cuts (100 unless told), PROPTEST_CASES the
 # number of random cases per property (20,000 unless told), FANFARE_CLUSTER_SEEDS that of simulated
-# clusters (50,000 unless told), PROFILE_SECONDS how long to profile under load (600 unless told).
+# clusters (50,000 unless told), FANFARE_CLUSTER_ROUNDS how often everything happens to the processes
+# of a real one (5 unless told), PROFILE_SECONDS how long to profile under load (600 unless told).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-300}"
@@ -12,6 +13,12 @@ seconds="${1:-300}"
 echo "== crashes, ${CRASH_ROUNDS:=100} rounds each"
 export CRASH_ROUNDS
 cargo test --locked --test it -- crashes
+
+echo "== clusters whose servers and networks fail, ${FANFARE_CLUSTER_ROUNDS:=5} rounds each"
+export FANFARE_CLUSTER_ROUNDS
+cargo test --locked --test it -- cluster_process --nocapture
+# Once is enough.
+unset FANFARE_CLUSTER_ROUNDS
 
 echo "== profiles under load, ${PROFILE_SECONDS:=600} s"
 export PROFILE_SECONDS

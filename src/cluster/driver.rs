@@ -38,6 +38,9 @@ const TURN: Duration = Duration::from_millis(20);
 /// Until a failure is told: who asks again at once would spin.
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 
+/// Between two lines about the same trouble.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(1);
+
 /// What a last word to the record may take.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -120,6 +123,7 @@ impl<T: JournalDocument> Driver<T> {
             figures: Arc::clone(&figures),
             was_fresh: None,
             next_turn: Instant::now(),
+            complained: None,
             closing: None,
         };
         let handle = Builder::new().name(name.to_owned()).spawn(move || thread.run())?;
@@ -196,6 +200,7 @@ struct Thread<T: JournalDocument> {
     figures: Arc<Figures>,
     was_fresh: Option<Instant>,
     next_turn: Instant,
+    complained: Option<Instant>,
     /// Until when the end may wait for what is under way.
     closing: Option<Instant>,
 }
@@ -236,9 +241,7 @@ impl<T: JournalDocument> Thread<T> {
                 match event {
                     Ok(event) => events.push(event),
                     Err(error) => {
-                        if let MongoError::Refused(why) = error {
-                            tracing::error!(why, "MongoDB refuses; trying again");
-                        }
+                        self.complain(&error);
                         self.later.push_back((Instant::now() + FAILURE_PAUSE, op));
                     }
                 }
@@ -253,6 +256,17 @@ impl<T: JournalDocument> Thread<T> {
             Input::Close => {
                 self.closing.get_or_insert_with(|| Instant::now() + self.options.deadline);
             }
+        }
+    }
+
+    /// What MongoDB refuses it refuses at every try: one line a second says enough.
+    fn complain(&mut self, error: &MongoError) {
+        let now = Instant::now();
+        if let MongoError::Refused(why) = error
+            && self.complained.is_none_or(|at| now >= at + COMPLAINT_PAUSE)
+        {
+            self.complained = Some(now);
+            tracing::error!(why, "MongoDB refuses; trying again");
         }
     }
 

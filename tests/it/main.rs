@@ -4,6 +4,8 @@ mod audit;
 mod cli;
 mod client;
 #[cfg(feature = "cluster")]
+mod cluster_gifts;
+#[cfg(feature = "cluster")]
 mod cluster_process;
 #[cfg(feature = "cluster")]
 mod cluster_rig;
