@@ -58,7 +58,7 @@ need mvn maven
 # What the README's commands and the check of the calls use.
 need curl curl
 need jq jq
-need python3 python3-venv
+python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 need_cargo fmt rustfmt rustfmt
 need_cargo clippy clippy rust-clippy
 if [ "${#missing[@]}" -gt 0 ]; then
