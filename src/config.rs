@@ -37,6 +37,10 @@ const DEV_LISTEN: &str = "127.0.0.1:8080";
 
 const NETWORKS: &str = "addresses or networks, such as [\"10.0.0.0/8\"]";
 const ORIGINS: &str = "origins, such as [\"https://live.example.com\"], or [\"*\"]";
+/// Where `--demo` has its trading room, and how many trades it makes up there a second, when nobody
+/// said otherwise.
+const DEMO_TLV_LISTEN: &str = "127.0.0.1:8999";
+const DEMO_TRADES_PER_S: i64 = 8;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
