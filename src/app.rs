@@ -1,15 +1,22 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
+mod counter;
+pub mod documents;
 mod domain;
 mod figures;
 mod gift;
 pub mod http_port;
+mod packet;
 mod ports;
+mod reload;
 pub mod tools;
+mod trade;
+pub mod visit;
 
+use crate::access::Rules;
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};
-use crate::exec::{Notifier, Threads};
+use crate::exec::{Notifier, Published, Threads};
 use crate::hello::Directory;
 use crate::http::SlowLog;
 use crate::log::{self, Log};
@@ -17,10 +24,13 @@ use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
 use crate::ops::pprof::Profiling;
 use crate::ops::{self, Desk, LastAudit, Metrics, Readiness};
 use crate::profile::{CpuProfile, heap};
-use crate::signal;
+use crate::signal::{self, Handlers};
 use crate::store::DataFolder;
+use crate::supervisor::Supervisor;
+use documents::Documents;
 use domain::Ground;
 use ports::{Ports, Shared};
+use reload::Reload;
 use std::error::Error;
 use std::net::TcpListener;
 use std::path::Path;
@@ -57,7 +67,9 @@ pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Erro
 
 fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn Error>> {
     let control = Control::new();
-    signal::watch(Arc::clone(&control))?;
+    let supervisor = Arc::new(Supervisor::from_environment()?);
+    let rules = Arc::new(Published::new(reload::rules(config)));
+    watch_signals(config, options, (&control, &supervisor, &rules), log)?;
     let listeners = bind(config)?;
     let addresses = {
         let first = &listeners[0];
@@ -67,7 +79,8 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let notifier = Arc::new(Notifier::default());
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
     let ground = Ground { config, folder: &folder, notifier: &notifier };
-    let domains = vec![gift::open(&ground)?];
+    let (room, trades) = trade::open(&ground)?;
+    let domains = vec![gift::open(&ground)?, counter::open(&ground)?, packet::open(&ground)?, room];
     let ports = Ports::new(config);
     let mut metrics = Metrics::starting();
     ports.show(&mut metrics);
@@ -85,13 +98,18 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     figures::audit(&mut metrics, &audits, last_audit);
     let (desk, desk_threads) = Desk::open()?;
     figures::desk(&mut metrics, &desk);
+    let metrics = Arc::new(metrics);
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), missing)),
         domains: served,
+        trades,
+        rules,
+        documents: Documents::default(),
         audits,
         directory: Directory::default(),
         ports,
-        metrics: Arc::new(metrics),
+        rates: figures::rates(&metrics),
+        metrics,
         desk,
         profiling: Profiling::default(),
         slow: Arc::new(SlowLog::new(config.slow_request.0)),
@@ -102,6 +120,8 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     });
     let loops = start_loops(listeners, &shared, &control)?;
     log.announce_ready(addresses.0, addresses.1, addresses.2);
+    supervisor.ready("serving");
+    supervisor.watch(Arc::clone(&control))?;
     let result = wait_for(loops, &control);
     // The threads of a store end with its last handle; then all that was accepted is on disk.
     drop(shared);
@@ -114,14 +134,37 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     result
 }
 
+/// From the first moment on: without a handler SIGHUP ends a process.
+fn watch_signals(
+    config: &Config,
+    options: &ServeOptions,
+    (control, supervisor, rules): (&Arc<Control>, &Arc<Supervisor>, &Arc<Published<Rules>>),
+    log: &Log,
+) -> std::io::Result<()> {
+    let mut reload = Reload {
+        sources: options.sources.clone(),
+        config: config.clone(),
+        rules: Arc::clone(rules),
+        level: log.level(),
+        supervisor: Arc::clone(supervisor),
+    };
+    let supervisor = Arc::clone(supervisor);
+    let handlers = Handlers {
+        reload: Box::new(move || reload.run()),
+        stopping: Box::new(move || supervisor.stopping()),
+    };
+    signal::watch(Arc::clone(control), handlers)
+}
+
 fn bind(config: &Config) -> Result<Vec<Listeners>, Box<dyn Error>> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let loops = if config.loops == 0 { cores } else { config.loops };
-    // A client that only listens lives for ever; one whose host is gone is found in a minute.
+    // A client that only listens lives for ever; one whose host is gone is found in time.
+    let dead_after = config.tlv.dead_after.0;
     let keepalive = Keepalive {
-        idle: Duration::from_secs(30),
-        interval: Duration::from_secs(10),
-        give_up: Duration::from_secs(60),
+        idle: dead_after / 2,
+        interval: (dead_after / 6).max(Duration::from_secs(1)),
+        give_up: dead_after,
     };
     let http = net::bind(config.http.listen.addr(), loops, None)?;
     let tlv = net::bind(config.tlv.listen.addr(), loops, Some(keepalive))?;

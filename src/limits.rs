@@ -42,6 +42,13 @@ pub const READ_BYTES_PER_TURN_MAX: usize = 4 * READ_BYTES_MAX;
 /// Unsent bytes of one connection beyond which its next requests wait: the high-water mark.
 pub const SEND_BYTES_HIGH: usize = 256 * KIB;
 
+/// Bodies below it are never compressed: they fit one packet either way.
+pub const GZIP_BYTES_MIN: usize = 512;
+
+/// Addresses that have a rate of their own, at 8 bytes each. Those that share a place share its
+/// rate: while 10,000 are at their limit, that meets four of a hundred others.
+pub const RATE_SLOTS: usize = 1 << 18;
+
 /// Unanswered requests per connection. When reached, we stop reading that socket.
 pub const PIPELINE_DEPTH_MAX: usize = 64;
 
@@ -63,9 +70,23 @@ pub const BATCH_JOBS_MAX: usize = KIB;
 /// Data of one TLV frame, either way; old clients refuse more.
 pub const TLV_DATA_BYTES_MAX: usize = 4 * KIB;
 
+/// The smallest `tlv.max_data`: a rollback with the longest reason fits it.
+pub const TLV_DATA_BYTES_LEAST: usize = 512;
+
 /// Unsent bytes of a TLV connection beyond which a push closes it: minutes of pushes, and little
 /// enough that a thousand stuck readers fit in memory.
 pub const TLV_QUEUE_BYTES_MAX: usize = 4 * SEND_BYTES_HIGH;
+
+/// The newest frames of a feed that memory holds for those who follow it: what a few trades make.
+/// Who is further behind reads the record.
+pub const FEED_FRAMES_MAX: usize = 64;
+
+/// Unsent bytes of a connection that catches up with its feed beyond which it reads on only when
+/// its client has: little, since a thousand may catch up at once after a restart.
+pub const FEED_RESUME_BYTES: usize = 16 * KIB;
+
+/// Frames of one look into the record for a connection that catches up.
+pub const FEED_PAGE_FRAMES: usize = 128;
 
 /// How long a TLV client may be silent before its welcome goes out in the newer layout.
 pub const TLV_WELCOME_DELAY: Duration = Duration::from_millis(250);
@@ -82,6 +103,10 @@ pub const LOOKS_PER_TURN_MAX: usize = 8;
 
 /// Subscribers that hear of a topic in one turn; the rest follows in the next ones.
 pub const PUSHES_PER_TURN_MAX: usize = 256;
+
+/// What one group of connections is to be told on one loop and has not all heard yet. News of a feed
+/// waits at most twice; this is for who comes and goes (`trade.presence`).
+pub const GROUP_TELLINGS_MAX: usize = KIB;
 
 /// Deadlines handled in one turn, should thousands of connections time out together.
 pub const EXPIRIES_PER_TURN_MAX: usize = 512;
@@ -128,6 +153,43 @@ pub const GIFT_FOLD_CACHE_KIB: i64 = 16 * 1024;
 /// Pages of 4 KiB in the write-ahead log of a record before its writer moves them into the file.
 pub const RECORD_LOG_PAGES_MAX: i32 = 4096;
 
+/// Counters that there may be, whatever their types: about 110 bytes each for the count, and as much
+/// again for each window in which they are counted.
+pub const COUNTERS_MAX: usize = 10_000_000;
+
+/// Types of counters that the configuration may name; each is a label of figures.
+pub const COUNTER_TYPES_MAX: usize = 100;
+
+/// Bytes of the name of a resource, a type or a user of counters (api.md).
+pub const ID_BYTES_MAX: usize = 128;
+
+/// Users counted by all counters together; up to 39 bytes each, so 4 GB.
+pub const COUNTER_USERS_MAX: usize = 100_000_000;
+
+/// Changes shown on the counters per hold of their lock: each touches four lists, about 1 µs
+/// apiece, and a loop that wants to look something up waits that long.
+pub const COUNTER_PUBLISH_CHANGES_MAX: usize = 8;
+
+/// Journal entries that the totals may lag behind. More make the journal longer, which a start
+/// replays; fewer make folds cost more, since each writes every changed counter's page again.
+pub const COUNTER_FOLD_EVERY_ENTRIES: i64 = 100_000;
+
+/// Journal entries folded into the totals per transaction; bounds the memory for their sums.
+pub const COUNTER_FOLD_ENTRIES_MAX: i64 = 100_000;
+
+/// Memory for the pages of the totals that a fold touches.
+pub const COUNTER_FOLD_CACHE_KIB: i64 = 16 * 1024;
+
+/// Journal entries taken out with one commit, once the totals contain them: more than one batch
+/// brings in, so that the journal shrinks, and 2 ms at most.
+pub const COUNTER_TAKE_OUT_ENTRIES: usize = 4_096;
+
+/// Counters that an audit copies per hold of their lock, about 20 µs, and how long it then leaves
+/// the core to others.
+pub const COUNTER_AUDIT_HOLD_COUNTERS: usize = 64;
+/// See [`COUNTER_AUDIT_HOLD_COUNTERS`].
+pub const COUNTER_AUDIT_PAUSE: Duration = Duration::from_micros(200);
+
 /// Operator calls that may wait for the thread that does them: a few people and scrapers.
 pub const OPERATOR_CALLS_MAX: usize = 64;
 
@@ -148,6 +210,15 @@ pub const IMPORT_DOCUMENT_BYTES_MAX: usize = 32 << 20;
 
 /// Audits that may wait: all of them get one answer.
 pub const AUDIT_JOBS_MAX: usize = 64;
+
+/// Purchases that the simulator of trades has not sold again.
+pub const SIM_BOUGHT_MAX: usize = 1_000;
+
+/// Between two acts of the simulator of trades; at high rates each is many trades.
+pub const SIM_TICK: Duration = Duration::from_millis(10);
+
+/// Positions copied per hold of the lock on the book of trades, about 20 µs; and customers.
+pub const TRADE_AUDIT_HOLD_POSITIONS: usize = 500;
 
 /// What an audit's thread adds to its niceness: others get the core before it.
 pub const AUDIT_NICENESS: i32 = 10;
@@ -177,6 +248,18 @@ pub const GIFT_AUDIT_FANS_IN_TURN: usize = 16;
 /// Journal entries read for the fans of an audit, before it leaves the rest to the next.
 pub const GIFT_AUDIT_FAN_ENTRIES_MAX: i64 = 100_000;
 
+/// Draw numbers that loops may hand out between two commits; a crash skips what was not used. Fewer
+/// would have unlucky draws, which write nothing else, wait for a commit more often: at 100,000 a
+/// second this is one in a third of a second.
+pub const RAIN_DRAWS_RESERVED: i64 = 65_536;
+
+/// Parts of the maps of users that loops read, each with a lock of its own. With a million users a part
+/// grows or is swept in some 50 µs, and only who looks for a user of that part waits.
+pub const RAIN_USER_SHARDS: usize = 256;
+
+/// How often a rain is looked at although nobody snatches: hit rates change at most once a second.
+pub const RAIN_TICK: Duration = Duration::from_secs(1);
+
 const _: () = {
     assert!(GIFT_AUDIT_HOLD_PLACES > 1, "slices overlap by one place");
     assert!(TLV_QUEUE_BYTES_MAX > SEND_BYTES_HIGH, "answers alone must not make a push close");
@@ -184,6 +267,7 @@ const _: () = {
     assert!(BATCH_JOBS_MAX <= QUEUE_JOBS_MAX, "a full batch must fit the queue");
     assert!(GIFT_PUBLISH_CHANGES_MAX > 0, "chunks of nothing show nothing");
     assert!(GIFT_FOLD_ENTRIES_MAX > 0, "a fold must move the checkpoint");
+    assert!(COUNTER_TAKE_OUT_ENTRIES > BATCH_JOBS_MAX, "the journal must shrink");
     assert!(PIPELINE_DEPTH_MAX > 0, "a connection must be able to ask");
     assert!(HEADER_COUNT_MAX <= HEADER_SLOTS_MAX, "the default count must fit the slots");
     assert!(WRITE_SLICES_MAX <= 1024, "Linux refuses more slices than UIO_MAXIOV");

@@ -8,5 +8,5 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    fanfare::cli::run(fanfare::app::serve, fanfare::app::tools::run)
+    fanfare::cli::run(fanfare::app::serve, fanfare::app::tools::run, fanfare::app::visit::run)
 }

@@ -6,7 +6,7 @@ build() {
     cargo build --release --locked --bin fanfare
   fi
   if [[ -z "${FANFARE_BENCH_TOOLS:-}" ]]; then
-    cargo build --release --locked --example load --example sqlite_floor
+    cargo build --release --locked --example load --example sqlite_floor --example pace
   fi
   [[ -x "$server_binary" ]] || fail "there is no $server_binary"
 }

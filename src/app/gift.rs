@@ -1,7 +1,7 @@
 //! Gifts in this process: their store as configured, their calls, their figures.
 
 use super::domain::{Domain, Ground, Served};
-use super::figures::Journal;
+use super::figures::Record;
 use crate::calendar::Keep;
 use crate::config::Config;
 use crate::exec::Notifier;
@@ -9,8 +9,9 @@ use crate::gift::Store;
 use crate::gift::api::{self, ApiOptions, ConfigView};
 use crate::gift::local::{LocalGifts, LocalOptions};
 use crate::gift::stream::Streams;
-use crate::http::Router;
+use crate::http::{FieldError, Router};
 use crate::ops::{Kind, Metrics, Page, Part};
+use crate::session::Topic;
 use crate::store::{Clock, SystemClock};
 use std::error::Error;
 use std::sync::Arc;
@@ -74,6 +75,10 @@ impl Served for Gifts {
         api::operator_routes(router, &self.shared, &self.options)
     }
 
+    fn topic(&self, query: &str) -> Result<Option<Arc<dyn Topic>>, FieldError> {
+        api::topic(&self.options.streams, query).map(Some)
+    }
+
     fn show(&self, metrics: &mut Metrics) {
         let executors = Arc::clone(&self.local);
         metrics.add_executors(move || executors.executors().into());
@@ -92,12 +97,13 @@ fn write_figures(page: &mut Page, gifts: &LocalGifts) {
     board("fanfare_board_places", help, figures.listed);
     let help = "Boards of hours, days and weeks that are kept.";
     board("fanfare_board_spans", help, figures.span_boards);
-    let journal = Journal {
-        position: figures.journal_position,
-        checkpoint_position: figures.checkpoint_position,
+    Record {
+        store: "gift",
+        newest: figures.journal_position,
+        folded: figures.checkpoint_position,
         keys_held: figures.keys_held,
-        stopped: gifts.health().stopped().is_some(),
+        health: gifts.health(),
         commits: &figures.commits,
-    };
-    journal.write(page, "gift");
+    }
+    .write(page);
 }

@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 const PREFIX: &str = "FANFARE__";
 const SEPARATOR: &str = "__";
 
+/// What is around a name of the operator's own in a key.
+pub(super) const TYPE_KEY: (&str, &str) = ("counter.types.", ".unique");
+
 /// Similarity from which a suggestion helps more than it puzzles.
 const SUGGESTION_MIN: f64 = 0.8;
 
 /// Where to read from; all of it a value, so that tests need no process of their own.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// `--config`.
     pub file: Option<PathBuf>,
@@ -27,7 +30,7 @@ pub struct Sources {
 }
 
 /// What the command line says about the configuration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// `--listen`.
     pub listen: Option<String>,
@@ -76,7 +79,7 @@ impl Layers {
                 }
                 Err(why) => errors.push(format!("{}: {why}", layers.file_name)),
             }
-            for key in layers.file.keys().filter(|key| !known.contains_key(*key)) {
+            for key in layers.file.keys().filter(|key| !is_known(key, &known)) {
                 errors.push(format!("{}: {}", layers.file_name, unknown(key, &known)));
             }
         }
@@ -158,7 +161,10 @@ fn environment(variables: &[(OsString, OsString)], known: &Flat, errors: &mut Ve
         let name = name.to_string_lossy();
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
         let key = rest.to_lowercase().replace(SEPARATOR, ".");
-        if !known.contains_key(&key) || variable(&key) != name {
+        // Such a name must be one that a variable can have, and a path of the layers.
+        let is_plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if !is_known(&key, known) || !key.bytes().all(is_plain) || variable(&key) != name {
             errors.push(format!("{name}: {}", unknown_variable(&key, known)));
         } else if let Some(value) = value.to_str() {
             flat.insert(key, Value::from(value));
@@ -167,6 +173,15 @@ fn environment(variables: &[(OsString, OsString)], known: &Flat, errors: &mut Ve
         }
     }
     flat
+}
+
+fn is_known(key: &str, known: &Flat) -> bool {
+    known.contains_key(key) || within(TYPE_KEY, key).is_some()
+}
+
+/// The name within a key, between the `(before, after)` that surround it.
+pub(super) fn within<'k>((before, after): (&str, &str), key: &'k str) -> Option<&'k str> {
+    key.strip_prefix(before)?.strip_suffix(after)
 }
 
 fn flags(flags: &Flags, is_set: impl Fn(&str) -> bool) -> Flat {

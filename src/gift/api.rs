@@ -3,7 +3,11 @@
 use super::stream::Streams;
 use super::top_cache::TopCache;
 use super::{Found, Gift, Read, Store, Write, Written, decode, wire};
-use crate::http::{Answer, Body, Deferral, FieldError, Method, Request, Response, Router, Status};
+use crate::http::{
+    Answer, Body, Deferral, FieldError, Method, Representation, Request, Response, Router, Status,
+    last_event_id,
+};
+use crate::session::Topic;
 use crate::store::{Clock, StoreError};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -105,25 +109,11 @@ fn ask(
     deferral: Deferral<'_>,
     now: impl FnOnce(Found) -> Response,
 ) -> Answer {
-    let (mut deferral, mut deferred) = (Some(deferral), None);
-    let found = store.read(read, &mut || {
-        let mut taken = None;
-        let deferral = deferral.take().expect("a store takes one answer for one question");
-        deferred = Some(deferral.later(|responder| taken = Some(responder)));
-        Box::new(move |found: Result<Found, StoreError>| {
-            let response = found.map_or_else(failed, |found| found_response(read, found));
-            taken.expect("`later` calls back at once").send(response);
-        })
-    });
-    match (deferred, found) {
-        // Once a responder is out, it is the one that answers.
-        (Some(deferred), _) => deferred,
-        (None, Some(found)) => Answer::now(found.map_or_else(failed, now)),
-        (None, None) => {
-            tracing::error!(?read, "a store neither answered nor took an answer");
-            Answer::now(failed(StoreError::Broken))
-        }
-    }
+    deferral.now_or_later(
+        |later| store.read(read, later),
+        |found, _| found.map_or_else(failed, now),
+        move |found| found.map_or_else(failed, |found| found_response(read, found)),
+    )
 }
 
 fn answer_top(
@@ -148,15 +138,18 @@ fn answer_top(
     })
 }
 
+/// What `GET /gift/stream` with this query follows.
+pub fn topic(streams: &Streams, query: &str) -> Result<Arc<dyn Topic>, FieldError> {
+    let (period, num) = decode::stream(query)?;
+    Ok(streams.topic(period, num))
+}
+
 fn follow(streams: &Streams, request: &Request<'_>) -> Answer {
-    let (period, num) = match decode::stream(request.query) {
-        Ok(board) => board,
+    let topic = match topic(streams, request.query) {
+        Ok(topic) => topic,
         Err(error) => return Answer::now(refused(&error)),
     };
-    // A client that repeats something else than what we gave it has nothing to resume.
-    let last_event = request.headers.get("last-event-id");
-    let last_event = last_event.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
-    Answer::stream(streams.topic(period, num), last_event)
+    Answer::stream(topic, last_event_id(request))
 }
 
 fn refused(error: &FieldError) -> Response {
@@ -189,7 +182,7 @@ fn written_response(written: Result<Written, StoreError>) -> Response {
 fn found_response(read: Read, found: Found) -> Response {
     let not_found = |why| Response::error(Status::NOT_FOUND, why);
     let body: Body = match found {
-        Found::Top { places, span, .. } => wire::top(&places, span).into(),
+        Found::Top { places, span, .. } => Representation::new(wire::top(&places, span)).into(),
         Found::Future => {
             return refused(&FieldError::new("at", "unix seconds, not in the future"));
         }

@@ -89,6 +89,8 @@ pub(super) struct Connection<S> {
     /// Its session panicked, it is not called again.
     pub(super) broken: bool,
     pub(super) subscribed: bool,
+    /// A member of some group.
+    pub(super) grouped: bool,
     out: Option<Box<Outgoing>>,
     lingering: Option<Box<Lingering>>,
     /// Its entry in the timers.
@@ -117,6 +119,7 @@ impl<S: Session> Connection<S> {
             queued: false,
             broken: false,
             subscribed: false,
+            grouped: false,
             out: Some(out),
             lingering: None,
             filed: None,

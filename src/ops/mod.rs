@@ -7,6 +7,7 @@ mod gate;
 mod last_audit;
 pub mod log_level;
 mod metrics;
+pub mod openapi;
 mod page;
 pub mod pprof;
 mod process;
@@ -69,7 +70,8 @@ impl Readiness {
     }
 }
 
-/// `/health` on the public listener and the operator's: the answer of an event loop that turns.
+/// `/health` and `/api/v1/health` on the public listener and the operator's: the answer of an event
+/// loop that turns.
 pub fn health(router: Router) -> Router {
     let body = json!({
         "status": "ok",
@@ -77,7 +79,10 @@ pub fn health(router: Router) -> Router {
         "version": env!("CARGO_PKG_VERSION"),
     });
     let body: Arc<[u8]> = Arc::from(body.to_string().into_bytes());
-    router.route(Method::Get, "/health", move |_, _| Answer::now(Response::json(Arc::clone(&body))))
+    ["/health", "/api/v1/health"].into_iter().fold(router, |router, path| {
+        let body = Arc::clone(&body);
+        router.route(Method::Get, path, move |_, _| Answer::now(Response::json(Arc::clone(&body))))
+    })
 }
 
 /// `/livez`, `/readyz` and `/health`.

@@ -24,20 +24,11 @@ impl Kind {
     }
 }
 
-/// The page while it is written. Several parts may add to one family: its figures stand together,
-/// as the format wants it, whoever comes first.
+/// The page while it is written: one family after the other, in the order of their first mention.
 #[derive(Debug, Default)]
 pub struct Page {
-    families: Vec<Lines>,
-}
-
-/// What is written of one family.
-#[derive(Debug)]
-struct Lines {
-    name: String,
-    /// Help and type.
-    head: String,
-    figures: String,
+    /// Each with its name.
+    families: Vec<(String, String)>,
 }
 
 /// The figures of one name.
@@ -50,20 +41,20 @@ pub struct Family<'a> {
 pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Page {
-    /// The family `name`, in base units; who names it again means the same by it.
+    /// The family `name`, in base units. Several parts of the process may add to one family, with
+    /// labels that tell them apart; the first one's help stands.
     pub fn family<'a>(&'a mut self, name: &'a str, kind: Kind, help: &str) -> Family<'a> {
         debug_assert_eq!(kind == Kind::Counter, name.ends_with("_total"), "{name}");
-        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        let head = format!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.word());
-        let found = self.families.iter().position(|lines| lines.name == name);
-        let index = found.unwrap_or_else(|| {
-            let (name, figures) = (name.to_owned(), String::new());
-            self.families.push(Lines { name, head: head.clone(), figures });
+        let known = self.families.iter().position(|(other, _)| other == name);
+        let index = known.unwrap_or_else(|| {
+            let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+            let head = format!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.word());
+            self.families.push((name.to_owned(), head));
             self.families.len() - 1
         });
-        let lines = &mut self.families[index];
-        debug_assert_eq!(lines.head, head, "two parts mean different things by one name");
-        Family { name, text: &mut lines.figures }
+        let text = &mut self.families[index].1;
+        debug_assert!(text.contains(&format!("# TYPE {name} {}\n", kind.word())), "{name}");
+        Family { name, text }
     }
 
     /// A family of one figure without labels.
@@ -73,7 +64,7 @@ impl Page {
 
     /// The whole page.
     pub fn into_text(self) -> String {
-        self.families.into_iter().flat_map(|lines| [lines.head, lines.figures]).collect()
+        self.families.into_iter().map(|(_, text)| text).collect()
     }
 }
 
@@ -164,23 +155,17 @@ done_total 7
 "#;
         assert_eq!(page.into_text(), expected);
     }
+
     #[test]
-    fn parts_that_name_one_family_stand_together() {
+    fn two_parts_add_to_one_family() {
         let mut page = Page::default();
-        let depth = |page: &mut Page, store: &str, value: u8| {
-            page.family("depth", Kind::Gauge, "How deep.").value(&[("store", store)], value);
-        };
-        depth(&mut page, "a", 1);
-        page.one("other", Kind::Gauge, "Else.", 2);
-        depth(&mut page, "b", 3);
-        let expected = r#"# HELP depth How deep.
-# TYPE depth gauge
-depth{store="a"} 1
-depth{store="b"} 3
-# HELP other Else.
-# TYPE other gauge
-other 2
-"#;
-        assert_eq!(page.into_text(), expected);
+        for store in ["gift", "counter"] {
+            page.family("rows", Kind::Gauge, "Rows.").value(&[("store", store)], 1);
+            page.one(&format!("{store}_done_total"), Kind::Counter, "Done.", 2);
+        }
+        let rows = "# HELP rows Rows.\n# TYPE rows gauge\nrows{store=\"gift\"} 1\n\
+                    rows{store=\"counter\"} 1\n# HELP gift_done";
+        let text = page.into_text();
+        assert!(text.starts_with(rows), "{text}");
     }
 }

@@ -25,6 +25,11 @@ fn from_environment(pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     Config::load(&sources).map_err(|errors| errors.0)
 }
 
+fn from_file(name: &str, text: &str) -> Result<Config, Vec<String>> {
+    let (_folder, sources) = file(name, text);
+    Config::load(&sources).map_err(|errors| errors.0)
+}
+
 /// The errors about a TOML file, without the file's name in front of them.
 fn errors(text: &str) -> Vec<String> {
     let (folder, sources) = file("f.toml", text);
@@ -138,6 +143,38 @@ fn an_unknown_key_is_refused_and_the_nearest_named() {
         ("dev = true", "dev is a section; its keys are dev.test_data"),
     ] {
         assert_eq!(errors(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn types_of_counters_have_names_of_the_operators_own() {
+    let text = "[counter.types.like]\nunique = true\n[counter.types.\"a.b\"]\nunique = false\n\
+                [counter.types.\"点赞\"]\nunique = true";
+    let config = from_file("types.toml", text).expect("all are names");
+    let unique: Vec<_> =
+        config.counter.types.iter().map(|(name, of)| (name.as_str(), of.unique)).collect();
+    assert_eq!(unique, [("a.b", false), ("like", true), ("点赞", true)]);
+    let shown = from_file("shown.toml", &config.to_toml()).expect("what it shows can be read");
+    assert_eq!(shown.counter.types, config.counter.types);
+    let set = from_environment(&[("FANFARE__COUNTER__TYPES__LIKE__UNIQUE", "true")]);
+    assert!(set.expect("a variable can name one").counter.types["like"].unique);
+    for (text, expected) in [
+        (
+            "[counter.types.like]\nuniqe = true",
+            "there is no key counter.types.like.uniqe; fanfare.toml names them all",
+        ),
+        (
+            "[counter.types.like]\nunique = 1",
+            "counter.types.like.unique = 1: expected true or false",
+        ),
+        (
+            "[counter.types.\"\\t\"]\nunique = true",
+            "counter.types.\t.unique = true: expected a type's name of 1 to 128 bytes without \
+             control characters",
+        ),
+    ] {
+        let errors = errors(text);
+        assert!(errors.len() == 1 && errors[0].contains(expected), "{text}: {errors:?}");
     }
 }
 
@@ -276,4 +313,24 @@ fn dev_turns_test_data_on_and_stays_on_this_machine() {
     let open = Sources { flags, environment, ..Sources::default() };
     let errors = Config::load(&open).expect_err("open to all").0;
     assert!(errors[0].starts_with("FANFARE__HTTP__LISTEN: http.listen = \"0.0.0.0:8080\": "));
+}
+
+#[test]
+fn the_ranges_of_a_rain_are_those_of_its_terms() {
+    use fanfare::packet::{MAX_PER_USER, PACKET_FEN, TOTAL_AMOUNT_FEN, TOTAL_COUNT, WIN_PPM};
+    for (key, range) in [
+        ("TOTAL_AMOUNT_FEN", TOTAL_AMOUNT_FEN),
+        ("TOTAL_COUNT", TOTAL_COUNT),
+        ("MIN_FEN", PACKET_FEN),
+        ("MAX_FEN", PACKET_FEN),
+        ("WIN_PPM", WIN_PPM),
+        ("MAX_PER_USER", MAX_PER_USER),
+    ] {
+        let set = |value: i64| {
+            let (name, value) = (format!("FANFARE__RAIN__{key}"), value.to_string());
+            from_environment(&[(&name, &value)]).is_ok()
+        };
+        assert!(set(*range.start()) && set(*range.end()), "{key}");
+        assert!(!set(range.start() - 1) && !set(range.end() + 1), "{key}");
+    }
 }

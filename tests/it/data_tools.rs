@@ -122,6 +122,7 @@ fn an_audit_of_a_folder_is_well_after_a_clean_end_and_after_a_kill() {
     assert!(table.starts_with("no server uses "), "{table}");
     assert!(table.contains("its checkpoint is of entry 22\ncheck "), "{table}");
     assert!(table.contains("gift: journal = boards (week)"), "{table}");
+    assert!(table.contains("counter: likers = count"), "{table}");
     assert!(!table.contains("DIFFERS"), "{table}");
     let server = folder.start().run();
     give(&server, 1, 1, 1, None);

@@ -18,7 +18,7 @@ const ANCHORS: usize = 5;
 
 /// Runs the server behind `setup`, a shell command in mount namespace of its own, with `$DIR` as
 /// the folder: mounts made there are seen by nobody else and end with the server.
-fn in_namespace(start: Start, dir: &Path, setup: &str) -> Start {
+pub(crate) fn in_namespace(start: Start, dir: &Path, setup: &str) -> Start {
     let id = Command::new("id").arg("-u").output().expect("id runs").stdout;
     // Who is not root becomes it in a user namespace.
     let unshare = if id.trim_ascii() == b"0" { "-m" } else { "-Urm" };
@@ -64,7 +64,7 @@ fn journal(client: &mut Client) -> BTreeSet<i64> {
 }
 
 /// Writes until there is no room left.
-fn fill(ballast: &Path) {
+pub(crate) fn fill(ballast: &Path) {
     let mut file = fs::File::create(ballast).expect("a new name needs no room");
     for size in [64 * 1024, 4096] {
         let piece = vec![1; size];

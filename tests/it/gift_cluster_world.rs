@@ -1,9 +1,9 @@
 //! A simulated cluster: processes, clients, a network and faults, all from one seed.
 
+use crate::crash_rig::Dice;
 use crate::gift_cluster_clients::Ask;
 use crate::gift_cluster_mongo::SimMongo;
 use crate::gift_cluster_redis::{Flaw, SimRedis};
-use crate::gift_crash::Dice;
 use fanfare::calendar::{Calendar, Keep};
 use fanfare::gift::Entry;
 use fanfare::gift::cluster::{

@@ -3,68 +3,20 @@
 //! A crash is a copy of the folder as it is at a step. A seed picks the history, the steps that are
 //! copied and how often checkpoints are made; it is printed with every failure.
 
+use crate::crash_rig::{Dice, Gate, copy};
 use crate::gift_local_rig::{Rig, send};
 use fanfare::gift::local::Step;
 use fanfare::gift::{Entry, Period, Write, Written};
 use fanfare::store::{RequestKey, StoreError};
 use rusqlite::Connection;
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 
 const ANCHORS: i64 = 5;
 
 /// Writes that were answered, with the entries that they were answered with.
 type Acknowledged = Vec<(Write, Entry)>;
-
-/// Small numbers from a seed (xorshift).
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 20) % end
-    }
-
-    pub(crate) fn pick(&mut self, range: std::ops::RangeInclusive<i64>) -> i64 {
-        let end = u64::try_from(range.end() - range.start() + 1).expect("a small range");
-        range.start() + i64::try_from(self.below(end)).expect("a small number")
-    }
-}
-
-/// One thread at a time: a copy is made while nobody folds.
-#[derive(Default)]
-struct Gate {
-    busy: Mutex<bool>,
-    freed: Condvar,
-}
-
-impl Gate {
-    fn enter(&self) {
-        let busy = self.busy.lock().expect("no panic within");
-        *self.freed.wait_while(busy, |busy| *busy).expect("no panic within") = true;
-    }
-
-    fn leave(&self) {
-        *self.busy.lock().expect("no panic within") = false;
-        self.freed.notify_one();
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a temp folder");
-    for file in fs::read_dir(from).expect("readable") {
-        let file = file.expect("readable");
-        fs::copy(file.path(), to.join(file.file_name())).expect("copied");
-    }
-}
 
 /// Boards, worth and fans are those of the journal.
 fn check_sums(rig: &Rig, context: &str) {

@@ -210,7 +210,7 @@ fn the_small_calls_answer_as_go_expects() {
     let text = |reply: Reply| String::from_utf8(reply.body).expect("UTF-8");
     assert!(text(operator.get("/debug/pprof/")).contains("flamegraph"));
     let line = text(operator.get("/debug/pprof/cmdline"));
-    assert!(line.contains("fanfare\0serve\0--listen\0"), "{line:?}");
+    assert!(line.contains("fanfare\0serve\0--data\0"), "{line:?}");
     assert_eq!(text(operator.get("/debug/pprof/symbol")), "num_symbols: 1\n");
     let symbols = text(operator.post("/debug/pprof/symbol", "0x1+zz+0x2"));
     assert_eq!(symbols, "num_symbols: 1\n", "no function is there");

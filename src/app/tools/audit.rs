@@ -1,11 +1,13 @@
 //! `fanfare audit`: the checks as a table, from the server or from the files.
 
 use super::{operator_client, say};
-use crate::app::gift::local_options;
+use crate::app::{counter as counters, gift as gifts};
 use crate::config::Config;
+use crate::counter;
 use crate::exec::Notifier;
 use crate::gift::local::{self, JournalFile};
 use crate::ops::audit::Report;
+use crate::packet;
 use crate::store::{BadId, DataFolder, OpenError};
 use std::error::Error;
 use std::fmt::Write;
@@ -19,11 +21,16 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     drop(JournalFile::open(data)?);
     let report = match DataFolder::open(data) {
         Ok(folder) => {
-            let options = local_options(config, &Arc::new(Notifier::default()));
-            let audit = local::audit_files(&folder, &options)?;
+            let options = gifts::local_options(config, &Arc::new(Notifier::default()));
+            let mut audit = local::audit_files(&folder, &options)?;
+            let options = counters::local_options(config);
+            audit
+                .checks
+                .extend(counter::local::audit_files(&folder, &options)?.unwrap_or_default());
             let (name, entry) = (data.display(), audit.folded);
             say(&format!("no server uses {name}; its checkpoint is of entry {entry}\n"))?;
-            Report::new(audit.checks)
+            let packets = packet::local::audit_files(&folder)?;
+            Report::new([audit.checks, packets].concat())
         }
         Err(OpenError::InUse { .. }) => {
             serde_json::from_slice(&operator_client::get(config, "/audit")?)?
