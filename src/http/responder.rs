@@ -73,6 +73,12 @@ impl Answer {
         Self::of(Decision::Stream { topics, last_event: None })
     }
 
+    /// For a request whose handler panicked: our fault, and that of this request only.
+    pub(super) fn after_panic(path: &str) -> Self {
+        tracing::error!(path, "a handler panicked; the request gets 500");
+        Self::now(Response::error(Status::INTERNAL_ERROR, "internal error"))
+    }
+
     fn of(decision: Decision) -> Self {
         Self { decision, place: Place::default(), fields: None, interest: None }
     }

@@ -256,7 +256,7 @@ impl HttpSession {
         // Unwind safety: the service sees its own state again only through locks and cells that
         // it must keep whole, as it must with any early return.
         let called = catch_unwind(AssertUnwindSafe(|| self.service.call(&request, deferral)));
-        let answer = called.unwrap_or_else(|_| after_panic(&request));
+        let answer = called.unwrap_or_else(|_| Answer::after_panic(request.path));
         let Answer { decision, place, fields, interest } = answer;
         self.progress = true;
         self.closing = head.connection == Connection::Close;
@@ -416,11 +416,6 @@ impl HttpSession {
             && self.replies.owns_no_heap();
         debug_assert!(owns_no_heap || self.waiting != Waiting::Request, "idle, it owns no heap");
     }
-}
-
-fn after_panic(request: &Request<'_>) -> Answer {
-    tracing::error!(path = request.path, "a handler panicked; the request gets 500");
-    Answer::now(Response::error(Status::INTERNAL_ERROR, "internal error"))
 }
 
 impl Session for HttpSession {
