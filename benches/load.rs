@@ -5,8 +5,9 @@
 //! `load --addr 127.0.0.1:8080 --connections 100 --requests 10000 --send-percent 10`
 
 use clap::Parser;
-use std::io::{self, BufRead, BufReader, Error, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use fanfare::client::http::{HttpConnection, request};
+use std::io::{self, Error, Read, Write};
+use std::net::SocketAddr;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,9 +61,9 @@ fn load(options: &Options) -> io::Result<()> {
         let (options, barrier) = (options.clone(), Arc::clone(&barrier));
         let thread = thread::Builder::new().stack_size(128 * 1024);
         threads.push(thread.spawn(move || {
-            let connection = Connection::open(options.addr);
+            let connection = HttpConnection::open(options.addr, ANSWER_TIMEOUT);
             barrier.wait();
-            connection?.run(&options, index)
+            run(connection?, &options, index)
         })?);
     }
     barrier.wait();
@@ -105,77 +106,35 @@ fn report(
 fn hold(options: &Options) -> io::Result<()> {
     let mut connections = Vec::new();
     for _ in 0..options.connections {
-        let mut connection = Connection::open(options.addr)?;
+        let mut connection = HttpConnection::open(options.addr, ANSWER_TIMEOUT)?;
         connection.exchange(&get(&options.path))?;
         // The socket alone stays: what this side keeps is of no interest.
-        connections.push(connection.reader.into_inner());
+        connections.push(connection.into_stream());
     }
     writeln!(io::stdout(), "holding connections={}", connections.len())?;
     io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
 
-struct Connection {
-    reader: BufReader<TcpStream>,
-    body: Vec<u8>,
-}
-
-impl Connection {
-    fn open(addr: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(addr)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        Ok(Self { reader: BufReader::new(stream), body: Vec::new() })
-    }
-
-    /// The requests of connection `index`: with 100 connections, every hundredth from there on.
-    fn run(mut self, options: &Options, index: u32) -> io::Result<Tally> {
-        let mut tally = Tally::default();
-        let read = get(&options.path);
-        for number in (index..options.requests).step_by(options.connections as usize) {
-            let is_send = is_send(number, options.send_percent);
-            let start = Instant::now();
-            let status =
-                if is_send { self.exchange(&send(number))? } else { self.exchange(&read)? };
-            let micros = u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX);
-            if is_send {
-                tally.sends.push(micros);
-            } else {
-                tally.reads.push(micros);
-            }
-            tally.refused += u32::from(!(200..300).contains(&status));
+/// The requests of connection `index`: with 100 connections, every hundredth from there on.
+fn run(mut connection: HttpConnection, options: &Options, index: u32) -> io::Result<Tally> {
+    let mut tally = Tally::default();
+    let read = get(&options.path);
+    for number in (index..options.requests).step_by(options.connections as usize) {
+        let is_send = is_send(number, options.send_percent);
+        let start = Instant::now();
+        let answer =
+            if is_send { connection.exchange(&send(number)) } else { connection.exchange(&read) };
+        let status = answer?.status;
+        let micros = u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX);
+        if is_send {
+            tally.sends.push(micros);
+        } else {
+            tally.reads.push(micros);
         }
-        Ok(tally)
+        tally.refused += u32::from(!(200..300).contains(&status));
     }
-
-    /// Sends one request, reads its answer to the end; returns the status.
-    fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
-        self.reader.get_mut().write_all(request)?;
-        let mut line = String::new();
-        self.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let status = status.ok_or_else(|| Error::other(format!("no status line: {line:?}")))?;
-        let mut length = None;
-        loop {
-            self.read_line(&mut line)?;
-            let Some((name, value)) = line.split_once(':') else { break };
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().ok();
-            }
-        }
-        let length = length.ok_or_else(|| Error::other("an answer without Content-Length"))?;
-        self.body.resize(length, 0);
-        self.reader.read_exact(&mut self.body)?;
-        Ok(status)
-    }
-
-    fn read_line(&mut self, line: &mut String) -> io::Result<()> {
-        line.clear();
-        if self.reader.read_line(line)? == 0 {
-            return Err(Error::other("the server closed the connection"));
-        }
-        Ok(())
-    }
+    Ok(tally)
 }
 
 /// Spreads the sends evenly, and the same ones in every run. Numbers are first scattered, because
@@ -185,17 +144,12 @@ fn is_send(number: u32, percent: u8) -> bool {
 }
 
 fn get(path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").into_bytes()
+    request("GET", path, &[], "")
 }
 
 /// The gifts of the seeds' test data, in a fixed order instead of at random.
 fn send(number: u32) -> Vec<u8> {
     let (audience, anchor, worth) = (1_000 + number % 1_000, 1 + number % 99, 1 + number % 9);
     let body = format!(r#"{{"audience_id":{audience},"anchor_id":{anchor},"worth":{worth}}}"#);
-    let length = body.len();
-    format!(
-        "POST /gift/send HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+    request("POST", "/gift/send", &[], &body)
 }

@@ -6,6 +6,7 @@
 use fanfare::app::http_port::HttpPort;
 use fanfare::http::{Answer, ContentType, HttpOptions, Method, Request, Response, Router};
 use fanfare::net::{self, ConnectionLimit, Control, EventLoop, LoopOptions, PortOptions};
+use fanfare::signal::Handlers;
 use std::error::Error;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .route(method, "/echo", |request, _| Answer::now(head(request)))
     });
     let options = LoopOptions { control: Control::new(), drain_timeout: Duration::from_secs(5) };
-    fanfare::signal::watch(Arc::clone(&options.control))?;
+    fanfare::signal::watch(Arc::clone(&options.control), Handlers::default())?;
     let mut event_loop = EventLoop::new(options)?;
     let limit = Arc::new(ConnectionLimit::new(10_000));
     let write_timeout = Duration::from_secs(30);

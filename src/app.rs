@@ -1,27 +1,36 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
 mod counter;
+pub mod documents;
 mod domain;
 mod figures;
 mod gift;
 pub mod http_port;
+mod packet;
 mod ports;
+mod reload;
 pub mod tools;
+mod trade;
+pub mod visit;
 
+use crate::access::Rules;
 use crate::cli::ServeOptions;
 use crate::config::{Backend, Config};
-use crate::exec::{Notifier, Threads};
+use crate::exec::{Notifier, Published, Threads};
 use crate::hello::Directory;
 use crate::http::SlowLog;
 use crate::log::{self, Log};
 use crate::net::{self, Control, EventLoop, Keepalive, LoopOptions};
 use crate::ops::pprof::Profiling;
 use crate::ops::{self, Desk, LastAudit, Metrics, Readiness};
-use crate::profile::CpuProfile;
-use crate::signal;
+use crate::profile::{CpuProfile, heap};
+use crate::signal::{self, Handlers};
 use crate::store::DataFolder;
+use crate::supervisor::Supervisor;
+use documents::Documents;
 use domain::Ground;
 use ports::{Ports, Shared};
+use reload::Reload;
 use std::error::Error;
 use std::net::TcpListener;
 use std::path::Path;
@@ -45,6 +54,9 @@ pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Erro
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files stays where it is");
     }
+    if config.heap_profiling {
+        heap::start().map_err(|error| format!("heap_profiling: {error}"))?;
+    }
     let profile = options.cpu_profile.as_deref().map(CpuProfile::start).transpose()?;
     let result = run(config, options, &log);
     if let Some(profile) = profile {
@@ -55,7 +67,9 @@ pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Erro
 
 fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn Error>> {
     let control = Control::new();
-    signal::watch(Arc::clone(&control))?;
+    let supervisor = Arc::new(Supervisor::from_environment()?);
+    let rules = Arc::new(Published::new(reload::rules(config)));
+    watch_signals(config, options, (&control, &supervisor, &rules), log)?;
     let listeners = bind(config)?;
     let addresses = {
         let first = &listeners[0];
@@ -65,7 +79,8 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let notifier = Arc::new(Notifier::default());
     let folder = DataFolder::open(Path::new(&config.data_dir))?;
     let ground = Ground { config, folder: &folder, notifier: &notifier };
-    let domains = vec![gift::open(&ground)?, counter::open(&ground)?];
+    let (room, trades) = trade::open(&ground)?;
+    let domains = vec![gift::open(&ground)?, counter::open(&ground)?, packet::open(&ground)?, room];
     let ports = Ports::new(config);
     let mut metrics = Metrics::starting();
     ports.show(&mut metrics);
@@ -81,14 +96,19 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let last_audit = Arc::new(LastAudit::default());
     let audits = ops::audit::start(auditors, &last_audit)?;
     figures::audit(&mut metrics, &audits, last_audit);
+    let metrics = Arc::new(metrics);
     let (desk, desk_threads) = Desk::open()?;
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), missing)),
         domains: served,
+        trades,
+        rules,
+        documents: Documents::default(),
         audits,
         directory: Directory::default(),
         ports,
-        metrics: Arc::new(metrics),
+        rates: figures::rates(&metrics),
+        metrics,
         desk,
         profiling: Profiling::default(),
         slow: Arc::new(SlowLog::new(config.slow_request.0)),
@@ -99,6 +119,8 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     });
     let loops = start_loops(listeners, &shared, &control)?;
     log.announce_ready(addresses.0, addresses.1, addresses.2);
+    supervisor.ready("serving");
+    supervisor.watch(Arc::clone(&control))?;
     let result = wait_for(loops, &control);
     // The threads of a store end with its last handle; then all that was accepted is on disk.
     drop(shared);
@@ -111,14 +133,37 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     result
 }
 
+/// From the first moment on: without a handler SIGHUP ends a process.
+fn watch_signals(
+    config: &Config,
+    options: &ServeOptions,
+    (control, supervisor, rules): (&Arc<Control>, &Arc<Supervisor>, &Arc<Published<Rules>>),
+    log: &Log,
+) -> std::io::Result<()> {
+    let mut reload = Reload {
+        sources: options.sources.clone(),
+        config: config.clone(),
+        rules: Arc::clone(rules),
+        level: log.level(),
+        supervisor: Arc::clone(supervisor),
+    };
+    let supervisor = Arc::clone(supervisor);
+    let handlers = Handlers {
+        reload: Box::new(move || reload.run()),
+        stopping: Box::new(move || supervisor.stopping()),
+    };
+    signal::watch(Arc::clone(control), handlers)
+}
+
 fn bind(config: &Config) -> Result<Vec<Listeners>, Box<dyn Error>> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let loops = if config.loops == 0 { cores } else { config.loops };
-    // A client that only listens lives for ever; one whose host is gone is found in a minute.
+    // A client that only listens lives for ever; one whose host is gone is found in time.
+    let dead_after = config.tlv.dead_after.0;
     let keepalive = Keepalive {
-        idle: Duration::from_secs(30),
-        interval: Duration::from_secs(10),
-        give_up: Duration::from_secs(60),
+        idle: dead_after / 2,
+        interval: (dead_after / 6).max(Duration::from_secs(1)),
+        give_up: dead_after,
     };
     let http = net::bind(config.http.listen.addr(), loops, None)?;
     let tlv = net::bind(config.tlv.listen.addr(), loops, Some(keepalive))?;

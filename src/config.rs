@@ -2,17 +2,25 @@
 //!
 //! `fanfare.toml` is the lowest layer, word for word, so the documented defaults are the real ones.
 
+mod api;
 mod layers;
 mod listen;
+mod moment;
+mod rain;
 mod reader;
 mod show;
 mod span;
 
+pub use api::{Api, ApiToken};
 pub use layers::{Flags, Sources};
 pub use listen::ListenAddr;
+pub use moment::Moment;
+pub use rain::Rain;
 pub use reader::{ConfigErrors, Secret};
-pub use span::Span;
+pub use span::{Patience, Span};
 
+use crate::limits::TLV_DATA_BYTES_LEAST;
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use layers::Layers;
 use reader::Reader;
@@ -26,6 +34,9 @@ pub const DEFAULTS: &str = include_str!("../fanfare.toml");
 
 /// Where `--dev` listens when nobody said where: it serves what must not be public.
 const DEV_LISTEN: &str = "127.0.0.1:8080";
+
+const NETWORKS: &str = "addresses or networks, such as [\"10.0.0.0/8\"]";
+const ORIGINS: &str = "origins, such as [\"https://live.example.com\"], or [\"*\"]";
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -50,14 +61,24 @@ pub struct Config {
     pub slow_request: Span,
     /// Answers tell where their time went.
     pub server_timing: bool,
+    /// Who is believed about the address of a client.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What is allocated is sampled, for `/debug/pprof/heap`.
+    pub heap_profiling: bool,
     /// The public listener.
     pub http: Http,
+    /// Who may call the public listener.
+    pub api: Api,
     /// The listener for TLV connections.
     pub tlv: Tlv,
     /// The operator's listener.
     pub admin: Admin,
     /// Gift boards.
     pub gift: Gift,
+    /// Red-packet rain.
+    pub rain: Rain,
+    /// The trading room.
+    pub trade: Trade,
     /// Counters.
     pub counter: Counter,
     /// Retried writes.
@@ -99,6 +120,8 @@ pub struct Http {
     pub body_timeout: Span,
     /// Without progress while bytes wait for the client.
     pub write_timeout: Span,
+    /// Origins whose scripts may read answers.
+    pub cors_origins: Vec<String>,
 }
 
 /// The TLV listener and the limits of its connections.
@@ -112,6 +135,32 @@ pub struct Tlv {
     pub layout: Layout,
     /// Bytes of one frame's data.
     pub max_data: usize,
+    /// Unsent bytes of a connection beyond which a push closes it.
+    pub max_queue: usize,
+    /// Closes who sends nothing for so long.
+    pub idle: Patience,
+    /// How long until a peer is found whose host is gone.
+    pub dead_after: Span,
+}
+
+/// The trading room.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trade {
+    /// Quantities are multiples of it.
+    pub lot: usize,
+    /// How many pushes a customer may have missed and still resume.
+    pub keep_pushes: usize,
+    /// Everybody hears who comes and goes.
+    pub presence: bool,
+    /// Trades made up for the seeded customers.
+    pub sim: Sim,
+}
+
+/// Trades made up for the seeded customers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sim {
+    /// How many a second; 0 is none.
+    pub rate: usize,
 }
 
 /// Which frame header clients send.
@@ -204,6 +253,19 @@ pub enum Level {
     Trace,
 }
 
+impl Level {
+    /// As the file and the operator write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
+        }
+    }
+}
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -237,6 +299,16 @@ impl Config {
         show::toml(self)
     }
 
+    /// The keys whose values differ, dotted.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut keys = show::differences(self, other);
+        // A secret is shown the same, whatever it is.
+        if self.admin.token != other.admin.token {
+            keys.push("admin.token".to_owned());
+        }
+        keys
+    }
+
     fn take(from: &mut Reader<'_>) -> Self {
         let day_to_years = DAY..=3_660 * DAY;
         Self {
@@ -248,7 +320,10 @@ impl Config {
             drain_timeout: from.duration("drain_timeout", Duration::ZERO..=HOUR),
             slow_request: from.duration("slow_request", Duration::ZERO..=HOUR),
             server_timing: from.flag("server_timing"),
+            trusted_proxies: from.list("trusted_proxies", NETWORKS, api::network),
+            heap_profiling: from.flag("heap_profiling"),
             http: Http::take(from),
+            api: Api::take(from),
             tlv: Tlv::take(from),
             admin: Admin {
                 listen: from.listen("admin.listen"),
@@ -260,6 +335,13 @@ impl Config {
                     day: from.duration("gift.keep.day", day_to_years.clone()),
                     week: from.duration("gift.keep.week", 7 * DAY..=3_660 * DAY),
                 },
+            },
+            rain: Rain::take(from),
+            trade: Trade {
+                lot: from.integer("trade.lot", 1..=1_000_000),
+                keep_pushes: from.integer("trade.keep_pushes", 0..=1_000_000_000),
+                presence: from.flag("trade.presence"),
+                sim: Sim { rate: from.integer("trade.sim.rate", 0..=100_000) },
             },
             counter: Counter { types: from.counter_types() },
             idempotency: Idempotency { keep: from.duration("idempotency.keep", day_to_years) },
@@ -278,6 +360,7 @@ impl Config {
         if !self.admin.listen.is_loopback() && self.admin.token.is_empty() {
             reader.refuse("admin.listen", "a loopback address, unless admin.token is set");
         }
+        self.rain.check(reader);
         let listeners = [
             ("http.listen", self.http.listen.addr()),
             ("tlv.listen", self.tlv.listen.addr()),
@@ -307,6 +390,7 @@ impl Http {
             head_timeout: from.duration("http.head_timeout", wait.clone()),
             body_timeout: from.duration("http.body_timeout", wait.clone()),
             write_timeout: from.duration("http.write_timeout", wait),
+            cors_origins: from.list("http.cors_origins", ORIGINS, api::origin),
         }
     }
 }
@@ -323,7 +407,11 @@ impl Tlv {
             max_connections: from.integer("tlv.max_connections", 1..=1_000_000),
             layout: from.word("tlv.layout", &layouts),
             // Far below 2^24: up to there no frame header fits both layouts.
-            max_data: from.integer("tlv.max_data", 256..=1_048_576),
+            max_data: from.integer("tlv.max_data", TLV_DATA_BYTES_LEAST..=1_048_576),
+            max_queue: from.integer("tlv.max_queue", 16_384..=1_073_741_824),
+            idle: from.patience("tlv.idle", Duration::from_secs(1)..=30 * DAY),
+            // The kernel counts keep-alive in whole seconds.
+            dead_after: from.duration("tlv.dead_after", Duration::from_secs(2)..=DAY),
         }
     }
 }

@@ -10,9 +10,11 @@
 //! - no request crosses threads: it is decoded on the loop, and only a domain's command leaves;
 //! - nothing knows `app`.
 
+pub mod access;
 pub mod app;
 pub mod calendar;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod counter;
 pub mod exec;
@@ -20,14 +22,23 @@ pub mod gift;
 pub mod hello;
 pub mod http;
 pub mod limits;
+pub mod load;
 pub mod log;
 pub mod meter;
 pub mod net;
+pub mod openapi;
 pub mod ops;
 pub mod order;
 pub mod packet;
 pub mod profile;
+pub mod progress;
+pub mod rng;
 pub mod session;
 pub mod signal;
 pub mod store;
+pub mod supervisor;
+pub mod terminal;
 pub mod tlv;
+pub mod torture;
+pub mod trade;
+pub mod web;

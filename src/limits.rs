@@ -42,6 +42,13 @@ pub const READ_BYTES_PER_TURN_MAX: usize = 4 * READ_BYTES_MAX;
 /// Unsent bytes of one connection beyond which its next requests wait: the high-water mark.
 pub const SEND_BYTES_HIGH: usize = 256 * KIB;
 
+/// Bodies below it are never compressed: they fit one packet either way.
+pub const GZIP_BYTES_MIN: usize = 512;
+
+/// Addresses that have a rate of their own, at 8 bytes each. Those that share a place share its
+/// rate: while 10,000 are at their limit, that meets four of a hundred others.
+pub const RATE_SLOTS: usize = 1 << 18;
+
 /// Unanswered requests per connection. When reached, we stop reading that socket.
 pub const PIPELINE_DEPTH_MAX: usize = 64;
 
@@ -63,9 +70,23 @@ pub const BATCH_JOBS_MAX: usize = KIB;
 /// Data of one TLV frame, either way; old clients refuse more.
 pub const TLV_DATA_BYTES_MAX: usize = 4 * KIB;
 
+/// The smallest `tlv.max_data`: a rollback with the longest reason fits it.
+pub const TLV_DATA_BYTES_LEAST: usize = 512;
+
 /// Unsent bytes of a TLV connection beyond which a push closes it: minutes of pushes, and little
 /// enough that a thousand stuck readers fit in memory.
 pub const TLV_QUEUE_BYTES_MAX: usize = 4 * SEND_BYTES_HIGH;
+
+/// The newest frames of a feed that memory holds for those who follow it: what a few trades make.
+/// Who is further behind reads the record.
+pub const FEED_FRAMES_MAX: usize = 64;
+
+/// Unsent bytes of a connection that catches up with its feed beyond which it reads on only when
+/// its client has: little, since a thousand may catch up at once after a restart.
+pub const FEED_RESUME_BYTES: usize = 16 * KIB;
+
+/// Frames of one look into the record for a connection that catches up.
+pub const FEED_PAGE_FRAMES: usize = 128;
 
 /// How long a TLV client may be silent before its welcome goes out in the newer layout.
 pub const TLV_WELCOME_DELAY: Duration = Duration::from_millis(250);
@@ -82,6 +103,10 @@ pub const LOOKS_PER_TURN_MAX: usize = 8;
 
 /// Subscribers that hear of a topic in one turn; the rest follows in the next ones.
 pub const PUSHES_PER_TURN_MAX: usize = 256;
+
+/// What one group of connections is to be told on one loop and has not all heard yet. News of a feed
+/// waits at most twice; this is for who comes and goes (`trade.presence`).
+pub const GROUP_TELLINGS_MAX: usize = KIB;
 
 /// Deadlines handled in one turn, should thousands of connections time out together.
 pub const EXPIRIES_PER_TURN_MAX: usize = 512;
@@ -186,6 +211,15 @@ pub const IMPORT_DOCUMENT_BYTES_MAX: usize = 32 << 20;
 /// Audits that may wait: all of them get one answer.
 pub const AUDIT_JOBS_MAX: usize = 64;
 
+/// Purchases that the simulator of trades has not sold again.
+pub const SIM_BOUGHT_MAX: usize = 1_000;
+
+/// Between two acts of the simulator of trades; at high rates each is many trades.
+pub const SIM_TICK: Duration = Duration::from_millis(10);
+
+/// Positions copied per hold of the lock on the book of trades, about 20 µs; and customers.
+pub const TRADE_AUDIT_HOLD_POSITIONS: usize = 500;
+
 /// What an audit's thread adds to its niceness: others get the core before it.
 pub const AUDIT_NICENESS: i32 = 10;
 
@@ -213,6 +247,18 @@ pub const GIFT_AUDIT_FANS_IN_TURN: usize = 16;
 
 /// Journal entries read for the fans of an audit, before it leaves the rest to the next.
 pub const GIFT_AUDIT_FAN_ENTRIES_MAX: i64 = 100_000;
+
+/// Draw numbers that loops may hand out between two commits; a crash skips what was not used. Fewer
+/// would have unlucky draws, which write nothing else, wait for a commit more often: at 100,000 a
+/// second this is one in a third of a second.
+pub const RAIN_DRAWS_RESERVED: i64 = 65_536;
+
+/// Parts of the maps of users that loops read, each with a lock of its own. With a million users a part
+/// grows or is swept in some 50 µs, and only who looks for a user of that part waits.
+pub const RAIN_USER_SHARDS: usize = 256;
+
+/// How often a rain is looked at although nobody snatches: hit rates change at most once a second.
+pub const RAIN_TICK: Duration = Duration::from_secs(1);
 
 const _: () = {
     assert!(GIFT_AUDIT_HOLD_PLACES > 1, "slices overlap by one place");

@@ -4,6 +4,8 @@
 //! counted; a line that cannot be written is counted too. Panics are log lines as well, since
 //! standard error may be as blocked as standard output.
 
+mod printable;
+
 use crate::config::{self, Format, Level};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::File;
@@ -82,11 +84,10 @@ impl DroppedLines {
 pub fn start(settings: &config::Log) -> io::Result<Log> {
     // A descriptor of our own: the lock of `io::stdout` would be held while a write blocks.
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let mut log = Log::to(stdout, settings.queue_lines);
+    let is_coloured = settings.format == Format::Text && io::stdout().is_terminal();
+    let mut log = Log::to(stdout, settings.queue_lines, is_coloured);
     let (level, handle) = reload::Layer::new(LevelFilter::from_level(filter(settings.level)));
-    let lines = fmt::layer()
-        .with_ansi(settings.format == Format::Text && io::stdout().is_terminal())
-        .with_writer(log.queue.clone());
+    let lines = fmt::layer().with_ansi(is_coloured).with_writer(log.queue.clone());
     let events = tracing_subscriber::registry().with(level);
     match settings.format {
         Format::Text => events.with(lines).try_init(),
@@ -121,9 +122,9 @@ impl Log {
         self.dropped.clone()
     }
 
-    fn to(writer: impl Write + Send + 'static, queue_lines: usize) -> Self {
+    fn to(writer: impl Write + Send + 'static, queue_lines: usize, is_coloured: bool) -> Self {
         let failed = Arc::new(AtomicU64::new(0));
-        let counted = Counted { writer, failed: Arc::clone(&failed) };
+        let counted = Lines { writer, failed: Arc::clone(&failed), is_coloured };
         let (queue, worker) = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(queue_lines)
@@ -162,15 +163,19 @@ impl Drop for Log {
     }
 }
 
-/// Counts lines that could not be written (a full disk, a reader that has gone).
-struct Counted<W> {
+/// Writes lines without control characters, and counts those that could not be written (a full
+/// disk, a reader that has gone).
+struct Lines<W> {
     writer: W,
     failed: Arc<AtomicU64>,
+    /// Escape sequences are our own colours; the formatter keeps those of values out.
+    is_coloured: bool,
 }
 
-impl<W: Write> Write for Counted<W> {
+impl<W: Write> Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.writer.write_all(bytes).is_err() {
+        let line = if self.is_coloured { bytes.into() } else { printable::printable(bytes) };
+        if self.writer.write_all(&line).is_err() {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
         Ok(bytes.len())
@@ -237,7 +242,7 @@ mod tests {
     fn a_reader_that_takes_nothing_costs_lines_and_no_time() {
         let (began, has_begun) = channel();
         let (keep_stuck, release) = channel::<()>();
-        let log = Log::to(Stuck { began, release }, 4);
+        let log = Log::to(Stuck { began, release }, 4, false);
         log.line("taken by the thread\n");
         has_begun.recv().expect("the thread writes");
         for _ in 0..100 {
@@ -262,7 +267,7 @@ mod tests {
             }
         }
         let (began, has_begun) = channel();
-        let log = Log::to(Full(began), 16);
+        let log = Log::to(Full(began), 16, false);
         let dropped = log.dropped_lines();
         for _ in 0..3 {
             log.line("lost\n");
@@ -275,8 +280,8 @@ mod tests {
     #[test]
     fn is_announced_once() {
         #[derive(Clone)]
-        struct Lines(Sender<Vec<u8>>);
-        impl Write for Lines {
+        struct Taken(Sender<Vec<u8>>);
+        impl Write for Taken {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
                 let _ = self.0.send(bytes.to_vec());
                 Ok(bytes.len())
@@ -287,7 +292,7 @@ mod tests {
             }
         }
         let (sender, lines) = channel();
-        let log = Log::to(Lines(sender), 16);
+        let log = Log::to(Taken(sender), 16, false);
         let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
         log.announce_ready(addr(1), addr(2), addr(3));
         log.announce_ready(addr(4), addr(5), addr(6));

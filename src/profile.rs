@@ -1,8 +1,17 @@
-//! CPU profiles in the format of `go tool pprof`: of the whole run, or of some seconds of it.
+//! Profiles in the format of `go tool pprof`: of the CPU, over the whole run or some seconds of it,
+//! and of the heap.
 
 // Elsewhere samples begin with the caller of the function that was interrupted.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod innermost;
+
+#[cfg(feature = "heap-profiles")]
+pub mod heap;
+#[cfg(not(feature = "heap-profiles"))]
+#[path = "profile/no_heap.rs"]
+pub mod heap;
+#[cfg(feature = "heap-profiles")]
+mod heap_dump;
 
 use pprof::protos::Message;
 use pprof::{Frames, ProfilerGuard, ProfilerGuardBuilder, Report};
@@ -17,7 +26,11 @@ use std::path::{Path, PathBuf};
 const SAMPLES_PER_SECOND: i32 = 99;
 
 /// Samples all threads while it lives; one at a time in a process.
-pub struct Sampler(ProfilerGuard<'static>);
+pub struct Sampler {
+    guard: ProfilerGuard<'static>,
+    /// Let go after the guard: no stack is walked for the heap while threads are interrupted.
+    _heap_stands_still: heap::Pause,
+}
 
 /// What was sampled, with the names of functions.
 pub struct Samples(Report);
@@ -25,17 +38,18 @@ pub struct Samples(Report);
 impl Sampler {
     /// Starts. Reads the program's own file, so not for a loop.
     pub fn start() -> Result<Self, pprof::Error> {
+        let heap_stands_still = heap::Pause::begin();
         let guard = ProfilerGuardBuilder::default().frequency(SAMPLES_PER_SECOND).build()?;
         #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
         innermost::note();
-        Ok(Self(guard))
+        Ok(Self { guard, _heap_stands_still: heap_stands_still })
     }
 
     /// Ends the sampling, then looks the names up: the other order would sample the looking up.
     /// Takes time; not for a loop.
     pub fn finish(self) -> Result<Samples, pprof::Error> {
-        let report = self.0.report().build_unresolved()?;
-        drop(self.0);
+        let report = self.guard.report().build_unresolved()?;
+        drop(self);
         let mut data = HashMap::new();
         for (frames, count) in report.data {
             *data.entry(Frames::from(frames)).or_insert(0) += count;
@@ -130,7 +144,7 @@ mod tests {
             innermost.is_some_and(|symbol| symbol.name().contains("::spin"))
         };
         let spun = |profile: &CpuProfile| {
-            let report = profile.sampler.0.report().build();
+            let report = profile.sampler.guard.report().build();
             report.is_ok_and(|report| report.data.keys().any(begins_there))
         };
         while !spun(&profile) {

@@ -44,14 +44,21 @@ command -v cargo >/dev/null 2>&1 || {
     echo "cargo is missing: apt-get install cargo, or see rust-lang.org" >&2
     exit 1
 }
-need cc gcc # SQLite is compiled in.
+need cc gcc # SQLite and jemalloc are compiled in.
+need make make
 need go golang-go # Reads our profiles, as an operator would.
 need python3 python3 # Verifies a rain, as a stranger would.
 # Real servers for the cluster's tests; the MongoDB-wire one is a Java library.
 need redis-server redis-server
 need openssl openssl
+need chromium chromium # The live page, as people see it.
+need chromedriver chromium-driver
 need javac default-jdk-headless
 need mvn maven
+# What the README's commands and the check of the calls use.
+need curl curl
+need jq jq
+need python3 python3-venv
 need_cargo fmt rustfmt rustfmt
 need_cargo clippy clippy rust-clippy
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -75,5 +82,8 @@ tests/mongo/build.sh
 
 step "tests"
 cargo test --locked
+
+step "the calls against their description"
+tests/schemathesis.sh 20
 
 step "all passed"

@@ -4,7 +4,9 @@
 #   tests/soak.sh [SECONDS of fuzzing per target, 300 unless told]
 # CRASH_ROUNDS sets the number of kills and of power cuts (100 unless told), PROPTEST_CASES the
 # number of random cases per property (20,000 unless told), FANFARE_CLUSTER_SEEDS that of simulated
-# clusters (50,000 unless told), PROFILE_SECONDS how long to profile under load (600 unless told).
+# clusters (50,000 unless told), PROFILE_SECONDS how long to profile under load (600 unless told; it
+# takes twice as long, since every load is repeated without), CALL_EXAMPLES that of random requests
+# per call (1,000 unless told).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-300}"
@@ -13,11 +15,11 @@ echo "== crashes, ${CRASH_ROUNDS:=100} rounds each"
 export CRASH_ROUNDS
 cargo test --locked --test it -- crashes
 
-echo "== profiles under load, ${PROFILE_SECONDS:=600} s"
-export PROFILE_SECONDS
-cargo test --locked --test it -- profiles_one_after_the_other
-# Once is enough.
-unset PROFILE_SECONDS
+echo "== profiles under full load, ${PROFILE_SECONDS:=600} s"
+FANFARE_BENCH_SECONDS=30 FANFARE_BENCH_ROUNDS=$(((PROFILE_SECONDS + 29) / 30)) ./bench.sh profiling
+
+echo "== the calls against their description, ${CALL_EXAMPLES:=1000} examples each"
+tests/schemathesis.sh "$CALL_EXAMPLES"
 
 echo "== properties, ${PROPTEST_CASES:=20000} cases each"
 export PROPTEST_CASES FANFARE_CLUSTER_SEEDS="${FANFARE_CLUSTER_SEEDS:-50000}"

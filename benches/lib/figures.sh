@@ -3,8 +3,8 @@
 
 load() { timeout 300 "$tools/load" --addr "$http" "$@"; }
 
-# Some gifts on the board, the same ones in every run.
-seed_board() { load --connections 10 --requests 1000 --send-percent 100 >/dev/null; }
+# Some gifts on the board, the same ones in the same order in every run, so that it reads the same.
+seed_board() { load --connections 1 --requests 1000 --send-percent 100 >/dev/null; }
 
 threads() { printf '%d' "$((($(nproc) + 1) / 2))"; }
 
@@ -70,7 +70,8 @@ table() {
   [[ ! -e "$work/conclusions" ]] || cat "$work/conclusions"
 }
 
-# timed NAME ADDRESS PROCESSES ARGUMENT…: one round of wrk with its script, recorded.
+# timed NAME ADDRESS PROCESSES ARGUMENT…: one round of wrk, recorded; with benches/send.lua, unless
+# load_script names another.
 timed() {
   local name="$1" address="$2" report="$work/report" before after
   local -a processes
@@ -78,7 +79,7 @@ timed() {
   shift 3
   before="$(ticks "${processes[@]}")"
   timeout "$((seconds + 60))" "${load_pin[@]}" wrk -t 1 -c 100 -d "${seconds}s" \
-    --latency -s "${wrk_script:-benches/send.lua}" "http://$address" -- "$@" >"$report"
+    --latency -s "${load_script:-benches/send.lua}" "http://$address" -- "$@" >"$report"
   after="$(ticks "${processes[@]}")"
   record "$name" value "$(wrk_rate "$report")"
   record "$name" cpu "$(awk -v t="$((after - before))" -v n="$(wrk_requests "$report")" \

@@ -6,7 +6,7 @@ build() {
     cargo build --release --locked --bin fanfare
   fi
   if [[ -z "${FANFARE_BENCH_TOOLS:-}" ]]; then
-    cargo build --release --locked --example load --example sqlite_floor
+    cargo build --release --locked --example load --example sqlite_floor --example pace
   fi
   [[ -x "$server_binary" ]] || fail "there is no $server_binary"
 }
@@ -18,9 +18,10 @@ serve() {
 }
 prefix=() # a command to run the server under
 
-# await_ready FILE PROCESS: sets http to the address in the ready line.
+# await_ready FILE PROCESS [ERRORS]: sets http to the address in the ready line; ERRORS is where
+# the process complains.
 await_ready() {
-  local file="$1" process="$2" wait_until=$((SECONDS + 60)) line
+  local file="$1" process="$2" errors="${3:-$work/err}" wait_until=$((SECONDS + 60)) line
   while ((SECONDS < wait_until)); do
     if line="$(grep -m 1 ' ready http=' "$file")"; then
       http="${line#* http=}"
@@ -28,7 +29,7 @@ await_ready() {
       return
     fi
     if ! is_running "$process"; then
-      cat "$work/err" >&2
+      cat "$errors" >&2
       fail "the server ended before it was ready"
     fi
     sleep 0.05

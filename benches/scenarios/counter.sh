@@ -9,7 +9,7 @@ pair() {
 }
 
 counter() {
-  local round kind peer wrk_script=benches/counter.lua
+  local round kind peer load_script=benches/counter.lua
   need wrk wrk
   need redis-server redis-server
   need go golang-go

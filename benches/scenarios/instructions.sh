@@ -9,8 +9,7 @@ instructions_of() {
   load --connections "$1" --requests "$2"
   stop_server
   prefix=()
-  counted="$(awk '/Collected *:/ { print $NF }' "$work/err")"
-  [[ -n "$counted" ]] || fail "callgrind printed no count"
+  counted="$(collected "$work/err")"
 }
 
 # One connection: each request has a turn of the loop to itself, so the count repeats. A hundred:

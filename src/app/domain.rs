@@ -2,8 +2,9 @@
 
 use crate::config::Config;
 use crate::exec::{Notifier, Threads};
-use crate::http::Router;
+use crate::http::{FieldError, Router};
 use crate::ops::{Metrics, Part};
+use crate::session::Topic;
 use crate::store::{Audit, DataFolder};
 use std::sync::Arc;
 
@@ -31,8 +32,19 @@ pub(super) trait Served: Send + Sync {
     /// Adds its calls on the public listener. Called on each loop's thread.
     fn public_routes(&self, router: Router) -> Router;
 
+    /// Paths of public calls that ask with POST and change nothing: a token that reads is enough.
+    fn reading_posts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Adds its calls on the operator's listener.
     fn operator_routes(&self, router: Router) -> Router;
+
+    /// What the live page follows of it, for a query in the words of its own stream; nothing, unless
+    /// it says so.
+    fn topic(&self, _query: &str) -> Result<Option<Arc<dyn Topic>>, FieldError> {
+        Ok(None)
+    }
 
     /// Adds its figures to `/metrics`.
     fn show(&self, metrics: &mut Metrics);

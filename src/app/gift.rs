@@ -9,8 +9,9 @@ use crate::gift::Store;
 use crate::gift::api::{self, ApiOptions, ConfigView};
 use crate::gift::local::{LocalGifts, LocalOptions};
 use crate::gift::stream::Streams;
-use crate::http::Router;
+use crate::http::{FieldError, Router};
 use crate::ops::{Kind, Metrics, Page, Part};
+use crate::session::Topic;
 use crate::store::{Clock, SystemClock};
 use std::error::Error;
 use std::sync::Arc;
@@ -72,6 +73,10 @@ impl Served for Gifts {
 
     fn operator_routes(&self, router: Router) -> Router {
         api::operator_routes(router, &self.shared, &self.options)
+    }
+
+    fn topic(&self, query: &str) -> Result<Option<Arc<dyn Topic>>, FieldError> {
+        api::topic(&self.options.streams, query).map(Some)
     }
 
     fn show(&self, metrics: &mut Metrics) {

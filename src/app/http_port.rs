@@ -26,12 +26,12 @@ impl Protocol for HttpPort {
     fn open(
         &mut self,
         conn: ConnId,
-        _: SocketAddr,
+        peer: SocketAddr,
         outbox: &Outbox<HttpReply>,
         turn: &mut Turn<'_>,
     ) -> HttpSession {
         let (service, options) = (Rc::clone(&self.service), Rc::clone(&self.options));
-        HttpSession::new(conn, service, outbox.clone(), options, turn.now)
+        HttpSession::new(conn, service, outbox.clone(), options, turn.now).with_peer(peer.ip())
     }
 
     fn refusal(&self, date: &HttpDate) -> Vec<u8> {

@@ -1,20 +1,28 @@
 //! What each loop serves: the public HTTP port, the TLV port, and on the first loop the operator's.
 
 use super::Listeners;
+use super::documents::{self, Calls, Documents};
 use super::domain::Served;
 use super::http_port::HttpPort;
-use crate::config::{Config, Layout};
-use crate::exec::{Notifier, Outbox};
+use super::trade::Trades;
+use crate::access::{Door, Rules};
+use crate::config::{self, Config, Layout};
+use crate::exec::{Follower, Notifier, Outbox, Published};
 use crate::hello::Directory;
-use crate::http::{Answer, HttpLimits, HttpOptions, Method, Router, Service, SlowLog};
+use crate::http::{
+    Answer, FieldError, HttpLimits, HttpOptions, Method, Request, Router, Service, SlowLog,
+};
 use crate::limits::{TLV_DATA_BYTES_MAX, WRITE_TIMEOUT};
 use crate::log::LevelSwitch;
 use crate::net::{ConnectionLimit, EventLoop, PortOptions, Protocol};
+use crate::openapi::Listener;
 use crate::ops::audit::Audits;
 use crate::ops::pprof::Profiling;
 use crate::ops::{self, Desk, Gate, Metrics, Readiness};
-use crate::session::{ConnId, HttpDate, Turn};
-use crate::tlv::{self, Heartbeat, TlvReply, TlvSession};
+use crate::session::{ConnId, HttpDate, Topic, Turn};
+use crate::tlv::{self, TlvReply, TlvSession};
+use crate::trade::api::Properties;
+use crate::web;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -29,6 +37,10 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) notifier: Arc<Notifier>,
     pub(super) domains: Vec<Arc<dyn Served>>,
+    pub(super) trades: Arc<Trades>,
+    pub(super) documents: Documents,
+    /// Who may call the public listener.
+    pub(super) rules: Arc<Published<Rules>>,
     pub(super) audits: Audits,
     pub(super) directory: Directory,
     pub(super) readiness: Arc<Readiness>,
@@ -36,10 +48,22 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) desk: Desk,
     pub(super) profiling: Profiling,
+    /// For the live page.
+    pub(super) rates: Arc<dyn Topic>,
     pub(super) slow: Arc<SlowLog>,
     pub(super) level: LevelSwitch,
     /// A developer's machine: profiles on the public listener too.
     pub(super) dev: bool,
+}
+
+impl Shared {
+    /// Everything that the live page shows.
+    fn topics(&self, query: &str) -> Result<Vec<Arc<dyn Topic>>, FieldError> {
+        let domains = self.domains.iter().map(|domain| domain.topic(query));
+        let mut topics: Vec<_> = domains.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        topics.push(Arc::clone(&self.rates));
+        Ok(topics)
+    }
 }
 
 /// Limits and counters that hold over all loops.
@@ -83,12 +107,24 @@ pub(super) fn add(
         write_timeout,
         notifier,
     };
-    let public = HttpPort::new(Rc::new(public_routes(shared)), Rc::clone(&options));
+    let reading_posts = shared.domains.iter().flat_map(|domain| domain.reading_posts().iter());
+    let router = public_routes(shared);
+    let public_calls = documents::calls(Listener::Public, &router);
+    let router = described(router, Listener::Public, &public_calls, shared);
+    let router = counted(router, "http", shared);
+    let door = Door::new(router, &shared.rules, reading_posts.copied().collect());
+    let public = HttpPort::new(Rc::new(door), Rc::clone(&options));
     let notifier = Some(&*shared.notifier);
     event_loop.add_port(listeners.http, public, port(&shared.ports.http, notifier))?;
     if let Some(listener) = listeners.admin {
-        let service: Rc<dyn Service> = Rc::new(operator_routes(shared));
-        let service = Gate::around(service, config.admin.token.expose());
+        let router = operator_routes(shared);
+        let mut calls = documents::calls(Listener::Operator, &router);
+        calls.extend(public_calls);
+        let router = described(router, Listener::Operator, &calls, shared);
+        let service: Rc<dyn Service> = Rc::new(counted(router, "admin", shared));
+        let rules = Follower::new(&shared.rules);
+        let is_callers_token = Box::new(move |request: &Request<'_>| rules.get().knows(request));
+        let service = Gate::around(service, config.admin.token.expose(), is_callers_token);
         event_loop.add_port(
             listener,
             HttpPort::new(service, options),
@@ -98,7 +134,7 @@ pub(super) fn add(
     let tlv = Tlv { shared: Arc::clone(shared), port: None };
     let limit = Arc::clone(&shared.ports.tlv);
     let options = PortOptions { limit, write_timeout: WRITE_TIMEOUT, notifier: None };
-    event_loop.add_port(listeners.tlv, tlv, options)?;
+    shared.trades.add_loop(event_loop.add_port(listeners.tlv, tlv, options)?);
     Ok(())
 }
 
@@ -108,10 +144,12 @@ fn public_routes(shared: &Arc<Shared>) -> Router {
         .route(Method::Get, "/hello", move |_, _| Answer::now(hello.directory.hello()));
     let domains = shared.domains.iter();
     let mut router = domains.fold(router, |router, domain| domain.public_routes(router));
+    let live = Arc::clone(shared);
+    router = web::routes(router, move |query| live.topics(query));
     if shared.dev {
         router = ops::pprof::routes(router, &shared.profiling, &shared.desk);
     }
-    counted(router, "http", shared)
+    router
 }
 
 fn operator_routes(shared: &Arc<Shared>) -> Router {
@@ -122,8 +160,12 @@ fn operator_routes(shared: &Arc<Shared>) -> Router {
     let router = ops::slow::routes(router, &shared.slow, &shared.desk);
     let router = ops::log_level::routes(router, &shared.level, &shared.desk);
     let domains = shared.domains.iter();
-    let router = domains.fold(router, |router, domain| domain.operator_routes(router));
-    counted(router, "admin", shared)
+    domains.fold(router, |router, domain| domain.operator_routes(router))
+}
+
+/// Adds the description of these calls; the operator's has the public ones too.
+fn described(router: Router, listener: Listener, calls: &Calls, shared: &Shared) -> Router {
+    shared.documents.add_to(router, listener, calls)
 }
 
 /// The complete router of a listener, its answers shown to the operator.
@@ -150,15 +192,17 @@ fn http_options(config: &Config) -> HttpOptions {
     }
 }
 
-/// The trading room's port; for now it answers heartbeats.
+type Room = tlv::Router<Properties>;
+
+/// The trading room's port.
 struct Tlv {
     shared: Arc<Shared>,
     /// Made with the first connection, which brings the outbox.
-    port: Option<Rc<tlv::Port>>,
+    port: Option<Rc<tlv::Port<Room>>>,
 }
 
 impl Protocol for Tlv {
-    type Session = TlvSession;
+    type Session = TlvSession<Room>;
 
     fn open(
         &mut self,
@@ -166,25 +210,34 @@ impl Protocol for Tlv {
         _: SocketAddr,
         outbox: &Outbox<TlvReply>,
         turn: &mut Turn<'_>,
-    ) -> TlvSession {
+    ) -> TlvSession<Room> {
         let shared = &self.shared;
         let port = self.port.get_or_insert_with(|| {
             let config = &shared.config.tlv;
-            let layout = match config.layout {
-                Layout::Auto => None,
-                Layout::Big => Some(tlv::Layout::Big),
-                Layout::Little => Some(tlv::Layout::Little),
-            };
             let uids = Arc::clone(&shared.ports.uids);
-            let port = tlv::Port::new(Box::new(Heartbeat), outbox.clone(), uids);
-            Rc::new(port.with_layout(layout).with_data_bytes_max(config.max_data))
+            let port = tlv::Port::new(shared.trades.router(), outbox.clone(), uids)
+                .with_layout(layout(config))
+                .with_data_bytes_max(config.max_data)
+                .with_queue_bytes_max(config.max_queue)
+                .with_idle(config.idle.0.map(|idle| idle.0));
+            Rc::new(port)
         });
         TlvSession::new(conn, Rc::clone(port), turn.now)
     }
 
-    /// An error frame would need the client's layout, which nobody knows yet.
+    /// In the layout that is configured; nobody knows yet which one the client speaks.
     fn refusal(&self, _: &HttpDate) -> Vec<u8> {
-        Vec::new()
+        let layout = layout(&self.shared.config.tlv).unwrap_or(tlv::Layout::Big);
+        layout.frame(&tlv::Frame::error(0, "busy", "there are too many connections"))
+    }
+}
+
+/// `None` finds out.
+fn layout(config: &config::Tlv) -> Option<tlv::Layout> {
+    match config.layout {
+        Layout::Auto => None,
+        Layout::Big => Some(tlv::Layout::Big),
+        Layout::Little => Some(tlv::Layout::Little),
     }
 }
 

@@ -1,14 +1,16 @@
-//! What an operator does with the data: audit, import, export, backup.
+//! What an operator does with the data: audit, import, export, backup, and the proof of a rain.
 
 mod audit;
 mod export;
 mod operator_client;
-mod progress;
+mod verify_rain;
 
+use crate::access::token;
 use crate::cli::Tool;
 use crate::config::Config;
 use crate::gift::local::{self, JournalFile};
 use crate::gift::mongo_export;
+use crate::progress;
 use crate::store::{Clock, DataFolder, SystemClock};
 use std::error::Error;
 use std::fs::File;
@@ -23,6 +25,8 @@ pub fn run(config: &Config, tool: &Tool) -> Result<(), Box<dyn Error>> {
         Tool::Export { format, output } => {
             export::run(Path::new(&config.data_dir), *format, output.as_deref())
         }
+        Tool::VerifyRain { file } => verify_rain::run(file),
+        Tool::Token { name, may_read, may_write } => make_token(name, *may_read, *may_write),
         Tool::Backup { file } => back_up(Path::new(&config.data_dir), file),
     }
 }
@@ -43,6 +47,11 @@ fn import(data: &Path, file: &Path, append: bool) -> Result<(), Box<dyn Error>> 
     bar.finish_and_clear();
     imported?;
     say(&format!("imported {} gifts into {}\n", gifts.len(), data.display()))
+}
+
+fn make_token(name: &str, may_read: bool, may_write: bool) -> Result<(), Box<dyn Error>> {
+    let (text, kept) = token::fresh(name, may_read, may_write)?;
+    say(&format!("token, shown this once:  {text}\nline for api.tokens:     \"{kept}\"\n"))
 }
 
 fn back_up(data: &Path, file: &Path) -> Result<(), Box<dyn Error>> {

@@ -1,6 +1,8 @@
 //! The words of the command line, as clap reads them and as `--help` explains them.
 
+use super::clients::{Load, TortureOptions, TradeOptions};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -11,6 +13,7 @@ Examples:
   FANFARE__TLV__LISTEN=0.0.0.0:9000 fanfare
   fanfare audit                        does the board equal the journal?
   fanfare backup gifts.db              a copy of the journal while it serves
+  fanfare trade                        trade in the trading room of this machine
 
 Flags win over the environment, the environment over the file, the file over the defaults.
 
@@ -41,8 +44,28 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Write the journal as text, beside a running server too.
     Export(ExportArgs),
+    /// Check what a rain revealed (`GET /rain/proof`): computes every amount and every win again.
+    VerifyRain {
+        /// The proof, as it was answered.
+        file: PathBuf,
+    },
+    /// Make a token for the public listener: prints it, and the line of it for `api.tokens`.
+    Token(TokenArgs),
     /// Copy the gift journal to a new file, beside a running server too.
     Backup(BackupArgs),
+    /// Trade in the trading room, at a terminal or through a pipe.
+    Trade(TradeOptions),
+    /// Make a load as users would, measure it, and check that everything adds up.
+    #[command(subcommand)]
+    Load(Load),
+    /// Kill a server of its own, cut its power and fill its disk under writes, and count what was
+    /// lost or doubled; exits with 1 when anything was.
+    Torture(TortureOptions),
+    /// Print the completions of a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -107,6 +130,30 @@ pub(super) struct BackupArgs {
     pub(super) file: PathBuf,
     #[command(flatten)]
     pub(super) at: DataArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct TokenArgs {
+    /// What it is called in the configuration: 1 to 64 visible ASCII characters.
+    #[arg(value_parser = token_name)]
+    pub(super) name: String,
+    /// What it allows: calls that change nothing, calls that do, or both.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Scope::Read])]
+    pub(super) scope: Vec<Scope>,
+}
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Scope {
+    /// Calls that change nothing.
+    Read,
+    /// All others.
+    Write,
+}
+
+fn token_name(text: &str) -> Result<String, String> {
+    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned()).ok_or_else(|| "1 to 64 visible ASCII characters".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

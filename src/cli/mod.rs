@@ -1,12 +1,17 @@
 //! The command line: what is asked, in which order the layers are read, and how the process ends.
 
 mod args;
+mod clients;
 
 pub use args::ExportFormat;
+pub use clients::{Client, Load, RainLoad, TortureOptions, TradeLoad, TradeOptions, customer_id};
 
 use crate::config::{Config, Flags, Sources};
-use args::{Args, BackupArgs, Command, DataArgs, ExportArgs, ImportArgs, ServeArgs};
-use clap::Parser;
+use args::{
+    Args, BackupArgs, Command, DataArgs, ExportArgs, ImportArgs, Scope, ServeArgs, TokenArgs,
+};
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -25,6 +30,8 @@ pub struct ServeOptions {
     /// `--dev`: a developer's machine. The public listener is a loopback address then, and may
     /// serve what otherwise only the operator sees.
     pub dev: bool,
+    /// Where the configuration was read from, and is read again at SIGHUP.
+    pub sources: Sources,
 }
 
 /// What an operator does with the data, beside the server or without one.
@@ -46,6 +53,20 @@ pub enum Tool {
         /// A new file instead of standard output.
         output: Option<PathBuf>,
     },
+    /// Checks the proof of a rain.
+    VerifyRain {
+        /// The proof.
+        file: PathBuf,
+    },
+    /// Makes an API token.
+    Token {
+        /// What it is called in the configuration.
+        name: String,
+        /// Calls that change nothing.
+        may_read: bool,
+        /// All others.
+        may_write: bool,
+    },
     /// Copies the journal.
     Backup {
         /// The copy.
@@ -53,12 +74,14 @@ pub enum Tool {
     },
 }
 
-/// Runs the program to its end; `serve` is the server, `work` does what is asked of the data.
-/// Errors go to standard error, each line after `fanfare: `.
-pub fn run<S, W>(serve: S, work: W) -> ExitCode
+/// Runs the program to its end; `serve` is the server, `work` does what is asked of the data,
+/// `visit` what is asked of a server from outside. Errors go to standard error, each line after
+/// `fanfare: `.
+pub fn run<S, W, V>(serve: S, work: W, visit: V) -> ExitCode
 where
     S: FnOnce(&Config, &ServeOptions) -> Result<(), Box<dyn Error>>,
     W: FnOnce(&Config, &Tool) -> Result<(), Box<dyn Error>>,
+    V: FnOnce(&Client) -> Result<(), Box<dyn Error>>,
 {
     let args = match Args::try_parse() {
         Ok(args) => args,
@@ -82,18 +105,42 @@ where
         Some(Command::Export(ExportArgs { what: _, format, output, at })) => {
             return run_tool(at, &Tool::Export { format, output }, work);
         }
+        // It asks nothing of this machine's data.
+        Some(Command::VerifyRain { file }) => {
+            return end(work(&Config::default(), &Tool::VerifyRain { file }));
+        }
         Some(Command::Backup(BackupArgs { file, at })) => {
             return run_tool(at, &Tool::Backup { file }, work);
         }
+        Some(Command::Trade(options)) => return end(visit(&Client::Trade(options))),
+        Some(Command::Load(load)) => return end(visit(&Client::Load(load))),
+        Some(Command::Torture(options)) => return end(visit(&Client::Torture(options))),
+        Some(Command::Completions { shell }) => return print(&completions(shell)),
+        Some(Command::Token(TokenArgs { name, scope })) => {
+            let has = |wanted| scope.contains(&wanted);
+            let (may_read, may_write) = (has(Scope::Read), has(Scope::Write));
+            // It asks nothing of any configuration.
+            let tool = Tool::Token { name, may_read, may_write };
+            return end(work(&Config::default(), &tool));
+        }
     };
-    let config = match Config::load(&sources(&args)) {
+    let sources = sources(&args);
+    let config = match Config::load(&sources) {
         Ok(config) => config,
         Err(errors) => return fail(MISUSED, &errors.to_string()),
     };
     if only_check {
         return print(&config.to_toml());
     }
-    end(serve(&config, &ServeOptions { cpu_profile: args.cpu_profile, dev: args.dev }))
+    end(serve(&config, &ServeOptions { cpu_profile: args.cpu_profile, dev: args.dev, sources }))
+}
+
+fn completions(shell: Shell) -> String {
+    let mut command = Args::command();
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 fn run_tool<W>(at: DataArgs, tool: &Tool, work: W) -> ExitCode

@@ -19,7 +19,7 @@ pub(super) const TYPE_KEY: (&str, &str) = ("counter.types.", ".unique");
 const SUGGESTION_MIN: f64 = 0.8;
 
 /// Where to read from; all of it a value, so that tests need no process of their own.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// `--config`.
     pub file: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub struct Sources {
 }
 
 /// What the command line says about the configuration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// `--listen`.
     pub listen: Option<String>,

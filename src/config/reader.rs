@@ -2,9 +2,9 @@
 //! value, where it was set and what would be allowed.
 
 use super::layers::{Layers, TYPE_KEY, nearest, within};
-use super::{CounterType, ListenAddr, Span};
+use super::{CounterType, ListenAddr, Moment, Patience, Span};
 use crate::limits::{COUNTER_TYPES_MAX, ID_BYTES_MAX};
-use config::ValueKind;
+use config::{Value, ValueKind};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -106,6 +106,24 @@ impl<'a> Reader<'a> {
         }))
     }
 
+    /// A moment; `None` where the text is empty.
+    pub(super) fn moment(&mut self, key: &str) -> Option<Moment> {
+        let text = self.text(key);
+        let moment = text.and_then(Moment::parse);
+        if moment.is_none() && text != Some("") {
+            self.refuse(key, "nothing or a moment such as \"2026-12-31T23:00:00+08:00\"");
+        }
+        moment
+    }
+
+    /// A length of time, or `off`.
+    pub(super) fn patience(&mut self, key: &str, allowed: RangeInclusive<Duration>) -> Patience {
+        if self.text(key) == Some(Patience::OFF) {
+            return Patience(None);
+        }
+        Patience(Some(self.duration(key, allowed)))
+    }
+
     /// One of a few words. A word without a value is reserved for what this version cannot do.
     pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, Option<T>)]) -> T {
         let found = self.text(key).and_then(|text| words.iter().find(|(word, _)| *word == text));
@@ -120,6 +138,27 @@ impl<'a> Reader<'a> {
             None => self.refuse(key, &allowed),
         }
         words.iter().find_map(|(_, value)| *value).expect("one word at least can be used")
+    }
+
+    /// A list of words, each read by `parse`; in the environment they are separated by commas.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &str,
+        allowed: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        let words: Option<Vec<&str>> = match self.kind(key) {
+            ValueKind::Array(items) => items.iter().map(word).collect(),
+            ValueKind::String(text) if self.layers.is_text_only(key) => {
+                Some(text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect())
+            }
+            _ => None,
+        };
+        let parsed = words.and_then(|words| words.into_iter().map(parse).collect());
+        parsed.unwrap_or_else(|| {
+            self.refuse(key, allowed);
+            Vec::new()
+        })
     }
 
     /// Yes or no.
@@ -215,6 +254,13 @@ impl<'a> Reader<'a> {
     fn complain(&mut self, key: &str, value: &str, allowed: &str) {
         let origin = self.layers.origin(key);
         self.errors.push(format!("{origin}: {key} = {value}: expected {allowed}"));
+    }
+}
+
+fn word(value: &Value) -> Option<&str> {
+    match &value.kind {
+        ValueKind::String(text) => Some(text),
+        _ => None,
     }
 }
 

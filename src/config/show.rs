@@ -4,16 +4,53 @@ use super::Config;
 use jiff::tz::TimeZone;
 use serde::Serializer;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The whole configuration; secrets hide themselves.
 pub(super) fn toml(config: &Config) -> String {
-    let Ok(Value::Object(root)) = serde_json::to_value(config) else {
-        unreachable!("a struct of plain values becomes an object");
-    };
+    let root = values(config);
     let mut out = String::new();
     section(&mut out, "", &root);
     out
+}
+
+/// The dotted keys whose values differ.
+pub(super) fn differences(left: &Config, right: &Config) -> Vec<String> {
+    let mut keys = Vec::new();
+    compare("", &values(left), &values(right), &mut keys);
+    keys
+}
+
+fn values(config: &Config) -> Map<String, Value> {
+    let Ok(Value::Object(root)) = serde_json::to_value(config) else {
+        unreachable!("a struct of plain values becomes an object");
+    };
+    root
+}
+
+fn compare(
+    path: &str,
+    left: &Map<String, Value>,
+    right: &Map<String, Value>,
+    keys: &mut Vec<String>,
+) {
+    let empty = Map::new();
+    let all: BTreeSet<_> = left.keys().chain(right.keys()).collect();
+    for key in all {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match (left.get(key), right.get(key)) {
+            (Some(Value::Object(left)), Some(Value::Object(right))) => {
+                compare(&path, left, right, keys);
+            }
+            // A section with names of the operator's own, which one side lacks.
+            (Some(Value::Object(section)), None) | (None, Some(Value::Object(section))) => {
+                compare(&path, section, &empty, keys);
+            }
+            (left, right) if left != right => keys.push(path),
+            _ => {}
+        }
+    }
 }
 
 /// Plain values first: in TOML whatever follows a section's head belongs to that section.

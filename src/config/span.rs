@@ -45,6 +45,24 @@ impl Serialize for Span {
     }
 }
 
+/// A duration after which something is given up, or `off`: never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience(pub Option<Span>);
+
+impl Patience {
+    /// How it is written to have none.
+    pub(super) const OFF: &'static str = "off";
+}
+
+impl Serialize for Patience {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(span) => span.serialize(serializer),
+            None => serializer.serialize_str(Self::OFF),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,11 @@
 //! Replies from many workers to one loop, with at most one wake-up per loop turn.
 
-use crate::session::{ConnId, Signal};
+use crate::session::{ConnId, Group, Signal};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What reaches a loop from other threads.
-#[derive(Debug)]
 pub enum Delivery<R> {
     /// The answer to one request.
     Reply {
@@ -17,7 +16,31 @@ pub enum Delivery<R> {
     },
     /// The state behind the topics of this signal changed.
     Changed(Signal),
+    /// From now on the connection is told what its group is told.
+    Join {
+        /// Who.
+        conn: ConnId,
+        /// Where.
+        group: Group,
+    },
+    /// No longer. Who is gone has left every group.
+    Leave {
+        /// Who.
+        conn: ConnId,
+        /// Where.
+        group: Group,
+    },
+    /// For every member of the group; the loop takes as many turns as it needs.
+    Tell {
+        /// To whom.
+        group: Group,
+        /// Makes the reply of each.
+        reply: MakeReply<R>,
+    },
 }
+
+/// Makes one more copy of a reply that many connections get.
+pub type MakeReply<R> = Arc<dyn Fn() -> R + Send + Sync>;
 
 /// The loop's end.
 pub struct Mailbox<R> {
@@ -39,7 +62,8 @@ struct Bell {
 /// Makes both ends. `ring` wakes the loop; it costs a system call, so it runs once per turn.
 ///
 /// The channel is unbounded, yet what is in it is not: a reply holds a ticket, tickets are bounded
-/// by connections times pipeline depth, and a signal is posted again only after it was taken.
+/// by connections times pipeline depth, and signals and news of groups are posted again only after
+/// they were taken.
 pub fn mailbox<R>(ring: impl Fn() + Send + Sync + 'static) -> (Mailbox<R>, Outbox<R>) {
     let (sender, receiver) = unbounded();
     let bell = Arc::new(Bell { rung: AtomicBool::new(false), ring: Box::new(ring) });
@@ -65,6 +89,13 @@ impl<R> Outbox<R> {
         if !self.bell.rung.swap(true, Ordering::AcqRel) {
             (self.bell.ring)();
         }
+    }
+}
+
+impl<R> Outbox<R> {
+    /// True when both lead to the same port of the same loop.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.bell, &other.bell)
     }
 }
 

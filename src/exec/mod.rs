@@ -10,8 +10,8 @@ mod threads;
 
 pub use batch_worker::{Answer, BatchWorker, Job};
 pub use executor::{Executor, Queue, Worker, spawn};
-pub use mailbox::{Delivery, Mailbox, Outbox, mailbox};
+pub use mailbox::{Delivery, Mailbox, MakeReply, Outbox, mailbox};
 pub use notifier::Notifier;
-pub use published::Published;
+pub use published::{Follower, Published};
 pub use stamps::Stamps;
 pub use threads::Threads;

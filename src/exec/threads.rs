@@ -15,6 +15,11 @@ impl Threads {
         Self { of, handles }
     }
 
+    /// One more of them.
+    pub fn add(&mut self, handle: JoinHandle<()>) {
+        self.handles.push(handle);
+    }
+
     /// Waits until all that was queued is done and flushed. First drop every handle to what they
     /// serve: those keep the queues open.
     pub fn join(self) {

@@ -3,7 +3,11 @@
 use super::stream::Streams;
 use super::top_cache::TopCache;
 use super::{Found, Gift, Read, Store, Write, Written, decode, wire};
-use crate::http::{Answer, Body, Deferral, FieldError, Method, Request, Response, Router, Status};
+use crate::http::{
+    Answer, Body, Deferral, FieldError, Method, Representation, Request, Response, Router, Status,
+    last_event_id,
+};
+use crate::session::Topic;
 use crate::store::{Clock, StoreError};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -134,15 +138,18 @@ fn answer_top(
     })
 }
 
+/// What `GET /gift/stream` with this query follows.
+pub fn topic(streams: &Streams, query: &str) -> Result<Arc<dyn Topic>, FieldError> {
+    let (period, num) = decode::stream(query)?;
+    Ok(streams.topic(period, num))
+}
+
 fn follow(streams: &Streams, request: &Request<'_>) -> Answer {
-    let (period, num) = match decode::stream(request.query) {
-        Ok(board) => board,
+    let topic = match topic(streams, request.query) {
+        Ok(topic) => topic,
         Err(error) => return Answer::now(refused(&error)),
     };
-    // A client that repeats something else than what we gave it has nothing to resume.
-    let last_event = request.headers.get("last-event-id");
-    let last_event = last_event.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
-    Answer::stream(streams.topic(period, num), last_event)
+    Answer::stream(topic, last_event_id(request))
 }
 
 fn refused(error: &FieldError) -> Response {
@@ -175,7 +182,7 @@ fn written_response(written: Result<Written, StoreError>) -> Response {
 fn found_response(read: Read, found: Found) -> Response {
     let not_found = |why| Response::error(Status::NOT_FOUND, why);
     let body: Body = match found {
-        Found::Top { places, span, .. } => wire::top(&places, span).into(),
+        Found::Top { places, span, .. } => Representation::new(wire::top(&places, span)).into(),
         Found::Future => {
             return refused(&FieldError::new("at", "unix seconds, not in the future"));
         }

@@ -8,16 +8,16 @@ use crate::http::{FieldError, Object, Query, Request, request_key};
 const NUM_DEFAULT: usize = 10;
 
 /// Places of one part of a board.
-const TOP_NUM_MAX: usize = 1_000;
+pub(super) const TOP_NUM_MAX: usize = 1_000;
 
 /// Entries of a page of the journal, and fans.
-const PAGE_NUM_MAX: usize = 100;
+pub(super) const PAGE_NUM_MAX: usize = 100;
 
 /// Places that can be skipped.
-const OFFSET_MAX: i64 = 10_000;
+pub(super) const OFFSET_MAX: i64 = 10_000;
 
 /// Neighbours on each side, and how many are shown when the client names no number.
-const AROUND_MAX: i64 = 50;
+pub(super) const AROUND_MAX: i64 = 50;
 const AROUND_DEFAULT: usize = 2;
 
 const ID: &str = "an id: an integer from 1 to 9223372036854775807";

@@ -10,6 +10,7 @@ mod decode;
 pub mod ledger;
 pub mod local;
 pub mod mongo_export;
+pub mod openapi;
 pub mod stream;
 mod top_cache;
 pub mod wire;

@@ -1,34 +1,31 @@
 //! Boards as topics: every subscriber of the same part of the same board shares one event.
 
 use super::{Found, GIFT_SIGNAL, Period, Place, Read, Store, TopQuery, wire};
-use crate::session::{Event, Signal, Topic};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use crate::session::{Event, Newest, Signal, Topic, TopicSet};
+use std::sync::Arc;
 
 /// Hands out one topic per period and number of places, to all loops. As both are checked before,
-/// there are at most four times a thousand; those that nobody follows any more are forgotten.
+/// there are at most four times a thousand.
 pub struct Streams {
     store: Arc<dyn Store>,
-    topics: Mutex<HashMap<(Period, usize), Weak<BoardTopic>>>,
+    topics: TopicSet<(Period, usize), BoardTopic>,
 }
 
 impl Streams {
     /// Topics about the boards of `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, topics: Mutex::default() }
+        Self { store, topics: TopicSet::default() }
     }
 
     /// The topic of the first `num` places; the same `Arc` while anyone follows it.
     pub fn topic(&self, period: Period, num: usize) -> Arc<dyn Topic> {
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(topic) = topics.get(&(period, num)).and_then(Weak::upgrade) {
-            return topic;
-        }
-        topics.retain(|_, topic| topic.strong_count() > 0);
-        let store = Arc::clone(&self.store);
-        let topic = Arc::new(BoardTopic { store, period, num, last: Mutex::default() });
-        topics.insert((period, num), Arc::downgrade(&topic));
-        topic
+        let store = || Arc::clone(&self.store);
+        self.topics.get((period, num), || BoardTopic {
+            store: store(),
+            period,
+            num,
+            newest: Newest::default(),
+        })
     }
 }
 
@@ -37,15 +34,7 @@ struct BoardTopic {
     store: Arc<dyn Store>,
     period: Period,
     num: usize,
-    /// Held for one look-up, and for the encoding of a board that changed: the loops that ask at
-    /// the same time then share the event, instead of each making its own.
-    last: Mutex<Option<Shown>>,
-}
-
-/// The event that was handed out last, and what it shows.
-struct Shown {
-    places: Vec<Place>,
-    event: Event,
+    newest: Newest<Vec<Place>>,
 }
 
 impl BoardTopic {
@@ -65,24 +54,8 @@ impl Topic for BoardTopic {
     }
 
     fn event(&self) -> Event {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = self.places();
-        let version = match (&*last, &found) {
-            (Some(shown), None) => return shown.event.clone(),
-            // Nothing is known yet: nothing is shown, and whatever comes is newer.
-            (None, None) => return Event { version: 0, bytes: Arc::from([]) },
-            (Some(shown), Some((places, _))) if shows_same(&shown.places, places) => {
-                return shown.event.clone();
-            }
-            // Subscribers drop what is not newer, so a board that changed must look newer.
-            (Some(shown), Some((_, version))) => (*version).max(shown.event.version + 1),
-            (None, Some((_, version))) => *version,
-        };
-        let places = found.map(|(places, _)| places).unwrap_or_default();
-        let bytes = wire::board_event(self.period, version, &places).into();
-        let event = Event { version, bytes };
-        *last = Some(Shown { places, event: event.clone() });
-        event
+        let encode = |places: &Vec<Place>, version| wire::board_event(self.period, version, places);
+        self.newest.event(|| self.places(), |left, right| shows_same(left, right), encode)
     }
 }
 
@@ -98,6 +71,7 @@ mod tests {
     use crate::exec::Answer;
     use crate::gift::{Write, Written};
     use crate::store::StoreError;
+    use std::sync::Mutex;
 
     /// Answers every read with what the test set.
     #[derive(Default)]
@@ -155,17 +129,5 @@ mod tests {
         store.set(&[(7, 5)], 300);
         assert_eq!(topic.event().version, 301, "different, hence newer");
         assert!(topic.event().bytes.starts_with(b"event: board\nid: 301\ndata: {"));
-    }
-
-    #[test]
-    fn subscribers_of_the_same_board_share_one_topic() {
-        let streams = Streams::new(Arc::new(Scripted::default()));
-        let topic = streams.topic(Period::All, 10);
-        assert!(Arc::ptr_eq(&topic, &streams.topic(Period::All, 10)));
-        assert!(!Arc::ptr_eq(&topic, &streams.topic(Period::Day, 10)));
-        drop(topic);
-        drop(streams.topic(Period::All, 11));
-        let count = streams.topics.lock().expect("no test panics within").len();
-        assert_eq!(count, 1, "what nobody follows is forgotten");
     }
 }

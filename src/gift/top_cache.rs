@@ -2,6 +2,7 @@
 
 use super::decode::DEFAULT_TOP;
 use super::{Place, Span, Store, TopQuery, wire};
+use crate::http::Representation;
 use crate::store::Clock;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ struct Board {
     query: TopQuery,
     /// When the calendar shows it; all time has no ends.
     span: Option<Span>,
-    body: Arc<[u8]>,
+    body: Arc<Representation>,
 }
 
 impl TopCache {
@@ -36,7 +37,7 @@ impl TopCache {
     }
 
     /// The encoded answer, if it is still true.
-    pub(super) fn get(&self, query: &TopQuery) -> Option<Arc<[u8]>> {
+    pub(super) fn get(&self, query: &TopQuery) -> Option<Arc<Representation>> {
         let boards = self.boards.borrow();
         if boards.version != self.store.version() {
             return None;
@@ -55,8 +56,8 @@ impl TopCache {
         query: TopQuery,
         places: &[Place],
         span: Option<Span>,
-    ) -> Arc<[u8]> {
-        let body: Arc<[u8]> = wire::top(places, span).into();
+    ) -> Arc<Representation> {
+        let body = Arc::new(Representation::new(wire::top(places, span)));
         if query.at.is_none() {
             let board = Board { query, span, body: Arc::clone(&body) };
             self.boards.borrow_mut().keep(version, board);

@@ -1,6 +1,7 @@
 //! The JSON of every gift answer, as api.md has it; integers are exact, fields keep their order.
 
 use super::{Entry, Period, Place, Span, Standing};
+use crate::http::event_bytes;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
@@ -78,14 +79,10 @@ pub fn config(view: &impl Serialize) -> Vec<u8> {
     envelope(view)
 }
 
-/// A whole board as one server-sent event (WHATWG HTML, section 9.2.6). JSON without line breaks
-/// fits one `data` line.
+/// A whole board as one server-sent event.
 pub fn board_event(period: Period, version: u64, places: &[Place]) -> Vec<u8> {
     let data = Board { period: period.name(), version, data: Anchors(places) };
-    let mut event = format!("event: board\nid: {version}\ndata: ").into_bytes();
-    event.extend_from_slice(&encode(&data));
-    event.extend_from_slice(b"\n\n");
-    event
+    event_bytes("board", version, &encode(&data))
 }
 
 fn envelope(data: impl Serialize) -> Vec<u8> {

@@ -1,11 +1,13 @@
 //! The directory of users that `GET /hello` shows: a large answer, encoded once per change and
 //! shared by all who read it.
 
+pub mod openapi;
+
 use crate::exec::Published;
-use crate::http::{Body, Response};
+use crate::http::{Representation, Response};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// Users at the start.
 const USERS: u32 = 100;
@@ -33,7 +35,7 @@ pub struct User {
 pub struct Directory {
     /// Held by who changes the directory, never by who reads it.
     users: Mutex<BTreeMap<String, User>>,
-    encoded: Published<Arc<[u8]>>,
+    encoded: Published<Representation>,
 }
 
 impl Default for Directory {
@@ -41,8 +43,7 @@ impl Default for Directory {
     fn default() -> Self {
         let users: BTreeMap<_, _> =
             (0..USERS).map(example).map(|user| (user.name.clone(), user)).collect();
-        let encoded = Published::default();
-        encoded.publish(encode(&users));
+        let encoded = Published::new(encode(&users));
         Self { users: Mutex::new(users), encoded }
     }
 }
@@ -50,7 +51,7 @@ impl Default for Directory {
 impl Directory {
     /// The answer to `GET /hello`; a pointer copy.
     pub fn hello(&self) -> Response {
-        Response::json(Body::Shared(Arc::clone(&self.encoded.get())))
+        Response::json(self.encoded.get())
     }
 
     /// Adds a user, or replaces the one of that nick. Every later answer shows it.
@@ -62,8 +63,9 @@ impl Directory {
     }
 }
 
-fn encode(users: &BTreeMap<String, User>) -> Arc<[u8]> {
-    serde_json::to_vec(users).expect("strings and numbers are JSON").into()
+fn encode(users: &BTreeMap<String, User>) -> Representation {
+    // 225 kB are compressed here, by who changes the directory, and not by a loop.
+    Representation::with_gzip(serde_json::to_vec(users).expect("strings and numbers are JSON"))
 }
 
 fn example(id: u32) -> User {
@@ -76,7 +78,9 @@ fn example(id: u32) -> User {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Body;
     use serde_json::Value;
+    use std::sync::Arc;
 
     fn decode(response: &Response) -> Value {
         serde_json::from_slice(response.body.bytes()).expect("JSON")
@@ -100,8 +104,8 @@ mod tests {
     fn answers_share_their_bytes_until_the_directory_changes() {
         let directory = Directory::default();
         let shared = |response: Response| match response.body {
-            Body::Shared(bytes) => bytes,
-            other => panic!("expected shared bytes, found {other:?}"),
+            Body::Tagged(representation, _) => representation,
+            other => panic!("expected a shared body, found {other:?}"),
         };
         let (first, second) = (shared(directory.hello()), shared(directory.hello()));
         assert!(Arc::ptr_eq(&first, &second));

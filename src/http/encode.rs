@@ -2,8 +2,8 @@
 
 use super::head::Connection;
 use super::reply_queue::Manner;
+use super::representation::Coding;
 use super::response::{Body, Response};
-use super::route_stats::Place;
 use crate::session::{COPIED_BYTES_MAX, HttpDate, SendQueue};
 use std::io::IoSlice;
 
@@ -14,7 +14,7 @@ const HEAD_BYTES_USUAL: usize = 256;
 pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Appends `response` to `out`.
-pub(super) fn response(response: Response, manner: Manner, date: &HttpDate, out: &mut SendQueue) {
+pub(super) fn response(response: Response, manner: &Manner, date: &HttpDate, out: &mut SendQueue) {
     // RFC 9110 section 8.6: no content, and no length of it either.
     let has_content = !matches!(response.status.code, 204 | 304);
     let content = if has_content && !manner.head_only { response.body.bytes() } else { &[] };
@@ -24,11 +24,15 @@ pub(super) fn response(response: Response, manner: Manner, date: &HttpDate, out:
         status_line(&response, head);
         head.extend_from_slice(date);
         if has_content {
+            if let Body::Tagged(_, Coding::Gzip) = response.body {
+                head.extend_from_slice(b"\r\nContent-Encoding: gzip");
+            }
             head.extend_from_slice(response.content_type.fields());
             let mut digits = itoa::Buffer::new();
             head.extend_from_slice(digits.format(response.body.bytes().len()).as_bytes());
         }
         fields(&response, head);
+        head.extend_from_slice(manner.extra_fields());
         head.extend_from_slice(match manner.connection {
             Connection::Goes => b"\r\n\r\n",
             Connection::KeepAlive => b"\r\nConnection: keep-alive\r\n\r\n",
@@ -40,6 +44,7 @@ pub(super) fn response(response: Response, manner: Manner, date: &HttpDate, out:
         match response.body {
             Body::Owned(bytes) => out.push_owned(bytes),
             Body::Shared(bytes) => out.push_shared(&bytes),
+            Body::Tagged(representation, coding) => out.push_shared(representation.bytes(coding)),
             Body::Static(bytes) => out.push_static(bytes),
         }
     }
@@ -47,19 +52,19 @@ pub(super) fn response(response: Response, manner: Manner, date: &HttpDate, out:
 
 /// Appends the head of an event stream. Without a length it ends with the connection, for
 /// HTTP/1.0 and 1.1 alike (RFC 9112 section 6.3).
-pub(super) fn stream_head(date: &HttpDate, out: &mut SendQueue) {
+pub(super) fn stream_head(manner: &Manner, date: &HttpDate, out: &mut SendQueue) {
     out.extend(b"HTTP/1.1 200 OK\r\nDate: ");
     out.extend(date);
     out.extend(b"\r\nContent-Type: text/event-stream\r\nCache-Control: no-store");
+    out.extend(manner.extra_fields());
     out.extend(b"\r\nConnection: close\r\n\r\n");
 }
 
 /// The whole answer to a connection that is refused before it has asked.
 pub fn refusal(why: &str, date: &HttpDate) -> Vec<u8> {
-    let (connection, place) = (Connection::Close, Place::default());
-    let manner = Manner { head_only: false, connection, place };
+    let manner = Manner::plain(false, Connection::Close);
     let mut out = SendQueue::default();
-    response(Response::unavailable(why), manner, date, &mut out);
+    response(Response::unavailable(why), &manner, date, &mut out);
     let mut slices = [IoSlice::new(&[]); 2];
     let used = out.gather(&mut slices);
     slices[..used].iter().flat_map(|slice| slice.iter().copied()).collect()
@@ -80,6 +85,9 @@ fn status_line(response: &Response, head: &mut Vec<u8>) {
 }
 
 fn fields(response: &Response, head: &mut Vec<u8>) {
+    if let Body::Tagged(representation, coding) = &response.body {
+        head.extend_from_slice(representation.fields(*coding));
+    }
     for (name, value) in &response.headers {
         head.extend_from_slice(b"\r\n");
         head.extend_from_slice(name.as_bytes());
@@ -96,10 +104,9 @@ mod tests {
     #[test]
     fn a_large_shared_body_is_not_copied() {
         let body: Arc<[u8]> = vec![b'x'; COPIED_BYTES_MAX + 1].into();
-        let manner =
-            Manner { head_only: false, connection: Connection::Goes, place: Place::default() };
+        let manner = Manner::plain(false, Connection::Goes);
         let mut out = SendQueue::default();
-        response(Response::json(Arc::clone(&body)), manner, &[b'-'; 29], &mut out);
+        response(Response::json(Arc::clone(&body)), &manner, &[b'-'; 29], &mut out);
         let mut slices = [IoSlice::new(&[]); 4];
         assert_eq!(out.gather(&mut slices), 2);
         assert_eq!(slices[1].as_ptr(), body.as_ptr());

@@ -1,12 +1,13 @@
 //! A complete head: parsed with httparse, then everything that httparse leaves to the server.
 
 use super::options::HttpLimits;
-use super::request::{Headers, Method};
+use super::request::{Headers, Method, Request};
 use super::response::Status;
 use super::{Refusal, host};
 use crate::limits::HEADER_SLOTS_MAX;
 use httparse::Header;
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 
 /// Room for parsed fields, on the stack of the caller; left uninitialised, because filling it
 /// would cost more than the parse.
@@ -43,9 +44,17 @@ pub(super) struct Head<'h, 'a> {
     pub(super) connection: Connection,
     /// The client waits for `100 Continue` before it sends the body.
     pub(super) expects_continue: bool,
+    /// It names a content coding, or what of the answer it has already.
+    pub(super) negotiates: bool,
 }
 
 impl<'h> Head<'h, '_> {
+    /// The whole request, `body` and whoever sent it being known.
+    pub(super) fn request(&self, body: &'h [u8], peer: IpAddr) -> Request<'h> {
+        let Self { method, path, query, .. } = *self;
+        Request { method, path, query, headers: self.headers(), body, peer, params: &[] }
+    }
+
     pub(super) fn headers(&self) -> Headers<'h> {
         Headers::new(self.headers)
     }
@@ -130,6 +139,7 @@ fn interpret<'h, 'a>(
         framing: fields.framing(minor, limits)?,
         connection: fields.connection(minor),
         expects_continue: fields.expects_continue(minor)?,
+        negotiates: fields.negotiates,
     })
 }
 
@@ -167,19 +177,16 @@ fn split_target(method: Method, target: &str) -> Result<(&str, &str), Refusal> {
         return asks_server.then_some(("*", "")).ok_or(bad("only OPTIONS may ask for *"));
     }
     let local = if target.starts_with('/') { target } else { after_authority(target)? };
-    // Targets are short: a plain loop beats two searches made for long texts.
-    let mut mark = None;
-    for (index, byte) in local.bytes().enumerate() {
-        match byte {
-            b'#' => return Err(bad("a target has no fragment")),
-            b'?' if mark.is_none() => mark = Some(index),
-            _ => {}
-        }
-    }
+    // Targets are short: a plain look at each byte beats searches made for long texts.
+    let mark = local.bytes().position(|byte| matches!(byte, b'?' | b'#'));
     let (path, query) = match mark {
-        Some(mark) => (&local[..mark], &local[mark + 1..]),
+        Some(mark) => (&local[..mark], &local[mark..]),
         None => (local, ""),
     };
+    if query.contains('#') {
+        return Err(bad("a target has no fragment"));
+    }
+    let query = query.strip_prefix('?').unwrap_or(query);
     match (path, method) {
         ("", Method::Options) if query.is_empty() => Ok(("*", "")), // RFC 9112 section 3.2.4.
         ("", _) => Ok(("/", query)),
@@ -211,6 +218,7 @@ struct Fields<'a> {
     expect: Option<&'a [u8]>,
     asks_close: bool,
     asks_keep_alive: bool,
+    negotiates: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -228,8 +236,14 @@ impl<'a> Fields<'a> {
                 10 if header.name.eq_ignore_ascii_case("connection") => {
                     fields.read_connection(header.value);
                 }
+                13 if header.name.eq_ignore_ascii_case("if-none-match") => {
+                    fields.negotiates = true;
+                }
                 14 if header.name.eq_ignore_ascii_case("content-length") => {
                     once(&mut fields.length, header.value, "two Content-Length fields")?;
+                }
+                15 if header.name.eq_ignore_ascii_case("accept-encoding") => {
+                    fields.negotiates = true;
                 }
                 17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                     once(&mut fields.encoding, header.value, "two Transfer-Encoding fields")?;

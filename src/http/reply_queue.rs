@@ -1,5 +1,6 @@
 //! Puts answers back into request order: workers finish in any order, HTTP answers in one.
 
+use super::extras::Extras;
 use super::head::Connection;
 use super::responder::{Decision, HttpReply, Interest, Ticket};
 use super::route_stats::Place;
@@ -9,13 +10,27 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 /// What the answer to one request must look like, whatever it says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Manner {
     /// It was HEAD: no content.
     pub(super) head_only: bool,
     pub(super) connection: Connection,
     /// Where the answer is counted.
     pub(super) place: Place,
+    /// For the few requests that ask for more than their answer.
+    pub(super) extras: Option<Box<Extras>>,
+}
+
+impl Manner {
+    /// Of an answer that no route made.
+    pub(super) fn plain(head_only: bool, connection: Connection) -> Self {
+        Self { head_only, connection, place: Place::default(), extras: None }
+    }
+
+    /// The lines that a service added, each after its CRLF.
+    pub(super) fn extra_fields(&self) -> &[u8] {
+        self.extras.as_ref().and_then(|extras| extras.fields.as_deref()).unwrap_or_default()
+    }
 }
 
 /// One request that is not yet answered on the wire.
@@ -136,8 +151,7 @@ mod tests {
 
     fn push(queue: &mut ReplyQueue, is_safe: bool) -> Ticket {
         let ticket = queue.issue();
-        let (connection, place) = (Connection::Goes, Place::default());
-        let manner = Manner { head_only: false, connection, place };
+        let manner = Manner::plain(false, Connection::Goes);
         let slot = Slot::new(manner, Decision::Later, Instant::now());
         queue.push(Slot { is_safe, ..slot });
         ticket

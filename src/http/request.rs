@@ -1,6 +1,7 @@
 //! A complete request, borrowed from the bytes it came in.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 /// The methods of RFC 9110 and RFC 5789 that a resource can be asked with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,6 +102,8 @@ pub struct Request<'a> {
     pub headers: Headers<'a>,
     /// The decoded body; empty when there is none.
     pub body: &'a [u8],
+    /// Who is at the other end of the connection: the client, or a proxy.
+    pub peer: IpAddr,
     /// What the placeholders of the route matched, decoded, in order; filled in by the router.
     pub params: &'a [Cow<'a, str>],
 }

@@ -1,6 +1,6 @@
 //! The right to answer one request, once.
 
-use super::response::{Response, Status};
+use super::response::{HeaderValue, Response, Status};
 use super::route_stats::Place;
 use crate::exec::{self, Delivery, Outbox, Stamps};
 use crate::session::{ConnId, Topic};
@@ -28,14 +28,31 @@ pub struct Answer {
     pub(super) decision: Decision,
     /// Where it is counted; the router knows.
     pub(super) place: Place,
+    /// Lines for its head, whatever it says.
+    pub(super) fields: Option<Arc<[u8]>>,
     /// For an answer that is worth its work only while somebody waits for it.
     pub(super) interest: Option<Interest>,
+}
+
+/// Fields that a service adds to many answers, encoded once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtraFields(Arc<[u8]>);
+
+impl ExtraFields {
+    /// Names and values in order.
+    pub fn new<'a>(fields: impl IntoIterator<Item = (&'static str, &'a HeaderValue)>) -> Self {
+        let mut lines = String::new();
+        for (name, value) in fields {
+            lines.extend(["\r\n", name, ": ", value.as_str()]);
+        }
+        Self(lines.into_bytes().into())
+    }
 }
 
 pub(super) enum Decision {
     Now(Response),
     Later,
-    Stream { topic: Arc<dyn Topic>, last_event: Option<u64> },
+    Stream { topics: Vec<Arc<dyn Topic>>, last_event: Option<u64> },
 }
 
 impl Answer {
@@ -47,11 +64,32 @@ impl Answer {
     /// Turns the connection into a stream of server-sent events that follows `topic`. The current
     /// event comes first, unless `last_event` says that the client has it.
     pub fn stream(topic: Arc<dyn Topic>, last_event: Option<u64>) -> Self {
-        Self::of(Decision::Stream { topic, last_event })
+        Self::of(Decision::Stream { topics: vec![topic], last_event })
+    }
+
+    /// As `stream`, for several topics: browsers give a site few connections. Each event names its
+    /// topic; there is no resuming, since one id cannot stand for the states of all.
+    pub fn streams(topics: Vec<Arc<dyn Topic>>) -> Self {
+        Self::of(Decision::Stream { topics, last_event: None })
     }
 
     fn of(decision: Decision) -> Self {
-        Self { decision, place: Place::default(), interest: None }
+        Self { decision, place: Place::default(), fields: None, interest: None }
+    }
+
+    /// Adds a field to an answer that is there already.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
+        if let Decision::Now(response) = self.decision {
+            self.decision = Decision::Now(response.with_header(name, value));
+        }
+        self
+    }
+
+    /// Adds fields to the answer, whatever it will say.
+    #[must_use]
+    pub fn with_fields(self, fields: &ExtraFields) -> Self {
+        Self { fields: Some(Arc::clone(&fields.0)), ..self }
     }
 }
 

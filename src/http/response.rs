@@ -1,5 +1,6 @@
 //! Responses as values; the session encodes them.
 
+use super::representation::{Coding, Representation};
 use std::sync::Arc;
 
 /// A status code with its reason phrase.
@@ -51,6 +52,10 @@ pub enum ContentType {
     Text,
     /// `text/html; charset=utf-8`
     Html,
+    /// `text/css; charset=utf-8`
+    Css,
+    /// `text/javascript; charset=utf-8`
+    JavaScript,
     /// `text/event-stream`
     EventStream,
     /// The text format of Prometheus, version 0.0.4.
@@ -74,6 +79,8 @@ impl ContentType {
             ContentType::Json => fields!("application/json"),
             ContentType::Text => fields!("text/plain; charset=utf-8"),
             ContentType::Html => fields!("text/html; charset=utf-8"),
+            ContentType::Css => fields!("text/css; charset=utf-8"),
+            ContentType::JavaScript => fields!("text/javascript; charset=utf-8"),
             ContentType::EventStream => fields!("text/event-stream"),
             ContentType::Metrics => fields!("text/plain; version=0.0.4; charset=utf-8"),
             ContentType::Svg => fields!("image/svg+xml"),
@@ -89,6 +96,8 @@ pub enum Body {
     Owned(Vec<u8>),
     /// Encoded once for many answers.
     Shared(Arc<[u8]>),
+    /// The same, with an `ETag`, and in gzip for who accepts it.
+    Tagged(Arc<Representation>, Coding),
     /// Part of the program.
     Static(&'static [u8]),
 }
@@ -99,6 +108,7 @@ impl Body {
         match self {
             Body::Owned(bytes) => bytes,
             Body::Shared(bytes) => bytes,
+            Body::Tagged(representation, coding) => representation.bytes(*coding),
             Body::Static(bytes) => bytes,
         }
     }
@@ -125,6 +135,18 @@ impl From<String> for Body {
 impl From<Arc<[u8]>> for Body {
     fn from(bytes: Arc<[u8]>) -> Self {
         Body::Shared(bytes)
+    }
+}
+
+impl From<Arc<Representation>> for Body {
+    fn from(representation: Arc<Representation>) -> Self {
+        Body::Tagged(representation, Coding::Identity)
+    }
+}
+
+impl From<Representation> for Body {
+    fn from(representation: Representation) -> Self {
+        Arc::new(representation).into()
     }
 }
 

@@ -104,6 +104,14 @@ impl RouteStats {
         (route, METHODS[index % METHODS.len()].map_or("unknown", Method::token))
     }
 
+    /// How many requests to `pattern` were answered with 2xx.
+    pub fn succeeded(&self, method: Method, pattern: &str) -> u64 {
+        let route = self.patterns.iter().position(|known| **known == *pattern);
+        let place = route.and_then(|route| Some(Place::of(u16::try_from(route).ok()?, method)));
+        let cell = place.and_then(|place| self.cells.get(usize::from(place.0)));
+        cell.map_or(0, |cell| cell.classes[1].tally().count())
+    }
+
     /// What was counted, without what never occurred.
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         self.cells.iter().enumerate().flat_map(move |(index, cell)| {
@@ -156,6 +164,8 @@ mod tests {
             let text = format!("{} {} {}", line.route, line.method, line.status);
             (text, line.durations.count(), line.durations.sum, line.shed)
         };
+        assert_eq!(stats.succeeded(Method::Post, "/b"), 2);
+        assert_eq!(stats.succeeded(Method::Post, "/c"), 0);
         let lines: Vec<_> = stats.lines().map(line).collect();
         let expected = [
             ("unmatched unknown 4xx".to_owned(), 1, 0, 0),

@@ -135,7 +135,7 @@ impl Router {
         let relative = request.path.strip_prefix('/').unwrap_or(request.path);
         let is_encoded = memchr::memchr(b'%', relative.as_bytes()).is_some();
         if is_encoded && !relative.split('/').all(is_clean) {
-            return self.error(request, Status::BAD_REQUEST, "the path is malformed");
+            return self.refuse(request, Status::BAD_REQUEST, "the path is malformed");
         }
         for route in &self.routes {
             if let Some(params) = route.matches(relative, percent::decode) {
@@ -143,7 +143,7 @@ impl Router {
                 return self.call_route(route, &request, deferral);
             }
         }
-        self.error(request, Status::NOT_FOUND, "no such path")
+        self.refuse(request, Status::NOT_FOUND, "no such path")
     }
 
     fn call_route(&self, route: &Route, request: &Request<'_>, deferral: Deferral<'_>) -> Answer {
@@ -165,8 +165,8 @@ impl Router {
         Answer::now(render(Status::METHOD_NOT_ALLOWED, why).with_header("Allow", &allow))
     }
 
-    /// For a request without a route.
-    fn error(&self, request: &Request<'_>, status: Status, why: &str) -> Answer {
+    /// An error in the words of whoever the path belongs to, for a request that no route sees.
+    pub fn refuse(&self, request: &Request<'_>, status: Status, why: &str) -> Answer {
         let answer = Answer::now(self.renderer(request.path)(status, why));
         Answer { place: Place::of(0, request.method), ..answer }
     }

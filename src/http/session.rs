@@ -3,6 +3,7 @@
 
 use super::body::Incoming;
 use super::event_stream::EventStream;
+use super::extras::Extras;
 use super::head::{self, Connection, Framing, Head};
 use super::head_scan::{self, HeadScan};
 use super::options::HttpOptions;
@@ -10,13 +11,13 @@ use super::reply_queue::{Manner, ReplyQueue, Slot};
 use super::request::Request;
 use super::responder::{Answer, Decision, Deferral, HttpReply};
 use super::response::{Response, Status};
-use super::route_stats::Place;
 use super::times::Times;
 use super::{Refusal, Service, encode};
 use crate::exec::Outbox;
 use crate::limits::{HEADER_SLOTS_MAX, SEND_BYTES_HIGH};
 use crate::session::{ConnId, Event, Phase, SendQueue, Session, Topic, Turn};
 use std::mem::MaybeUninit;
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use std::time::Instant;
 #[expect(clippy::struct_excessive_bools, reason = "facts that change independently of each other")]
 pub struct HttpSession {
     conn: ConnId,
+    peer: IpAddr,
     service: Rc<dyn Service>,
     outbox: Outbox<HttpReply>,
     options: Rc<HttpOptions>,
@@ -37,7 +39,7 @@ pub struct HttpSession {
     /// A request whose body is on its way.
     incoming: Option<Box<Incoming>>,
     replies: ReplyQueue,
-    stream: Option<Box<EventStream>>,
+    stream: Option<EventStream>,
     deadline: Option<Instant>,
     waiting: Waiting,
     phase: Phase,
@@ -91,6 +93,7 @@ impl HttpSession {
         let deadline = Some(now + options.idle_timeout);
         Self {
             conn,
+            peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             service,
             outbox,
             options,
@@ -109,6 +112,12 @@ impl HttpSession {
             eof: false,
             draining: false,
         }
+    }
+
+    /// With whom; handlers see it in [`Request::peer`].
+    #[must_use]
+    pub fn with_peer(self, peer: IpAddr) -> Self {
+        Self { peer, ..self }
     }
 
     /// Takes requests and encodes answers until limits or input run out. The only place where the
@@ -178,6 +187,13 @@ impl HttpSession {
         {
             return Ok(self.take_request(&head, size, input, turn));
         }
+        self.take_head(input, turn)
+    }
+
+    /// The same for a head that is not there yet, came in pieces, or is to be refused. Apart from
+    /// the usual case, which then has half the stack to touch.
+    #[inline(never)]
+    fn take_head(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Step, Refusal> {
         let Some(size) = self.scan.find_end(input, &self.options.limits)? else {
             return Ok(Step::Incomplete);
         };
@@ -235,24 +251,18 @@ impl HttpSession {
     /// Calls the service. `more`: bytes of a further request are here already.
     fn dispatch(&mut self, head: &Head<'_, '_>, body: &[u8], more: bool, turn: &mut Turn<'_>) {
         let ticket = self.replies.issue();
-        let request = Request {
-            method: head.method,
-            path: head.path,
-            query: head.query,
-            headers: head.headers(),
-            body,
-            params: &[],
-        };
+        let request = head.request(body, self.peer);
         let deferral = Deferral::new(self.conn, ticket, &self.outbox);
         // Unwind safety: the service sees its own state again only through locks and cells that
         // it must keep whole, as it must with any early return.
         let called = catch_unwind(AssertUnwindSafe(|| self.service.call(&request, deferral)));
         let answer = called.unwrap_or_else(|_| after_panic(&request));
-        let Answer { decision, place, interest } = answer;
+        let Answer { decision, place, fields, interest } = answer;
         self.progress = true;
         self.closing = head.connection == Connection::Close;
         let head_only = head.method == super::Method::Head;
-        let manner = Manner { head_only, connection: head.connection, place };
+        let extras = Extras::of(head, fields);
+        let manner = Manner { head_only, connection: head.connection, place, extras };
         if self.replies.is_empty() && !matches!(decision, Decision::Later) {
             self.encode(decision, manner, None, more, turn);
         } else {
@@ -287,16 +297,19 @@ impl HttpSession {
         let manner = Manner { connection, ..manner };
         match decision {
             Decision::Now(mut response) => {
+                if let Some(extras) = &manner.extras {
+                    extras.choose(&mut response);
+                }
                 self.service.answered(manner.place, response.status.code, times);
                 if self.options.server_timing {
                     let value = Times::server_timing(times);
                     response = response.with_header("Server-Timing", &value);
                 }
-                encode::response(response, manner, turn.date, turn.out);
+                encode::response(response, &manner, turn.date, turn.out);
             }
-            Decision::Stream { topic, last_event } => {
+            Decision::Stream { topics, last_event } => {
                 self.service.answered(manner.place, Status::OK.code, times);
-                self.start_stream(topic, last_event, manner, turn);
+                self.start_stream(topics, last_event, &manner, turn);
                 return;
             }
             Decision::Later => unreachable!("only answers that are there are encoded"),
@@ -308,19 +321,19 @@ impl HttpSession {
 
     fn start_stream(
         &mut self,
-        topic: Arc<dyn Topic>,
+        topics: Vec<Arc<dyn Topic>>,
         last_event: Option<u64>,
-        manner: Manner,
+        manner: &Manner,
         turn: &mut Turn<'_>,
     ) {
-        encode::stream_head(turn.date, turn.out);
+        encode::stream_head(manner, turn.date, turn.out);
         self.closing = true;
         if manner.head_only || self.eof || self.draining {
             self.close();
             return;
         }
-        turn.subscriptions.push(Arc::clone(&topic));
-        self.stream = Some(Box::new(EventStream::start(topic, last_event, turn.out)));
+        turn.subscriptions.extend(topics.iter().cloned());
+        self.stream = Some(EventStream::start(topics, last_event, turn.out));
     }
 
     /// Answers once, after the answers before it, and takes nothing more: behind a request that
@@ -331,7 +344,7 @@ impl HttpSession {
         self.linger = true;
         self.incoming = None;
         self.recv = Vec::new();
-        let manner = Manner { head_only, connection: Connection::Close, place: Place::default() };
+        let manner = Manner::plain(head_only, Connection::Close);
         let response = match status {
             Status::UNAVAILABLE => Response::unavailable(why),
             _ => Response::error(status, why),

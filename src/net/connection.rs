@@ -8,7 +8,8 @@ use crate::limits::{
 };
 use crate::session::{HttpDate, Phase, SendQueue, Session, Topic, Turn};
 use mio::net::TcpStream;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use rustix::net::{RecvFlags, SendFlags};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,6 +87,8 @@ pub(super) struct Connection<S> {
     /// Its session panicked, it is not called again.
     pub(super) broken: bool,
     pub(super) subscribed: bool,
+    /// A member of some group.
+    pub(super) grouped: bool,
     out: Option<Box<Outgoing>>,
     lingering: Option<Box<Lingering>>,
     /// Its entry in the timers.
@@ -113,6 +116,7 @@ impl<S: Session> Connection<S> {
             queued: false,
             broken: false,
             subscribed: false,
+            grouped: false,
             out: Some(out),
             lingering: None,
             filed: None,
@@ -209,7 +213,7 @@ impl<S: Session> Connection<S> {
     fn read(&mut self, lent: &mut Lent) -> io::Result<()> {
         let mut budget = READ_BYTES_PER_TURN_MAX;
         while self.readable && budget > 0 && self.wants_input() {
-            match self.stream.read(&mut lent.scratch) {
+            match receive(&self.stream, &mut lent.scratch) {
                 Ok(0) => {
                     self.readable = false;
                     self.input_ended = true;
@@ -289,20 +293,23 @@ impl<S: Session> Connection<S> {
     }
 }
 
-/// One `write` for one slice, one `writev` for several; what was taken, of what was offered.
+/// One `send` for one piece, one `writev` for several; what was taken, of what was offered.
+///
+/// `send` and `recv` go to the kernel without the C library, in which they are points of thread
+/// cancellation: that costs more instructions than all of an answer's encoding.
 fn write_some(stream: &mut TcpStream, queue: &SendQueue) -> io::Result<(usize, usize)> {
-    // Most answers are one slice or two; filling the long array would cost more than they do.
-    let mut few = [IoSlice::new(&[]); 4];
-    let used = queue.gather(&mut few);
-    if used == 1 {
-        return Ok((stream.write(&few[0])?, few[0].len()));
+    let front = queue.front();
+    if front.len() == queue.len() {
+        // A peer that has gone is an error for us, and no signal.
+        return Ok((rustix::net::send(stream, front, SendFlags::NOSIGNAL)?, front.len()));
     }
-    if used < few.len() {
-        return write_slices(stream, &few[..used]);
-    }
-    let mut many = [IoSlice::new(&[]); WRITE_SLICES_MAX];
-    let used = queue.gather(&mut many);
-    write_slices(stream, &many[..used])
+    let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
+    let used = queue.gather(&mut slices);
+    write_slices(stream, &slices[..used])
+}
+
+fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::net::recv(stream, buffer, RecvFlags::empty())?.0)
 }
 
 fn write_slices(stream: &mut TcpStream, slices: &[IoSlice<'_>]) -> io::Result<(usize, usize)> {

@@ -1,9 +1,10 @@
 //! Tells all loops to stop: shared by the signal handler, the loops and whoever waits for them.
 
+use super::stats::LoopStats;
 use mio::Waker;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where the process stands. Only ever moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,8 +21,8 @@ pub enum RunPhase {
 #[derive(Debug, Default)]
 pub struct Control {
     phase: AtomicU8,
-    /// Written once per loop at its start, read once per change of phase.
-    wakers: Mutex<Vec<Arc<Waker>>>,
+    /// Written once per loop at its start, read now and then.
+    loops: Mutex<Vec<(Arc<Waker>, Arc<LoopStats>)>>,
 }
 
 impl Control {
@@ -52,13 +53,25 @@ impl Control {
     /// Phase first, then wake: a loop that joins meanwhile looks at the phase before it sleeps.
     fn move_to(&self, phase: RunPhase) {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);
-        for waker in self.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            wake(waker.wake());
-        }
+        self.wake();
     }
 
-    pub(super) fn join(&self, waker: &Arc<Waker>) {
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(waker));
+    /// Lets every loop turn once, whether it has work or not.
+    pub fn wake(&self) {
+        self.loops().iter().for_each(|(waker, _)| wake(waker.wake()));
+    }
+
+    /// How often each loop has turned.
+    pub fn turns(&self) -> Vec<u64> {
+        self.loops().iter().map(|(_, stats)| stats.turns.get()).collect()
+    }
+
+    pub(super) fn join(&self, waker: &Arc<Waker>, stats: &Arc<LoopStats>) {
+        self.loops().push((Arc::clone(waker), Arc::clone(stats)));
+    }
+
+    fn loops(&self) -> MutexGuard<'_, Vec<(Arc<Waker>, Arc<LoopStats>)>> {
+        self.loops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -67,7 +67,8 @@ impl EventLoop {
     pub fn new(options: LoopOptions) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), token(WAKER_PORT, NOBODY))?);
-        options.control.join(&waker);
+        let stats = Arc::default();
+        options.control.join(&waker, &stats);
         let now = Instant::now();
         let lent = Lent {
             now,
@@ -75,7 +76,7 @@ impl EventLoop {
             scratch: vec![0; READ_BYTES_MAX].into(),
             spare: Vec::new(),
             subscriptions: Vec::new(),
-            stats: Arc::default(),
+            stats,
         };
         let (ports, drain_until) = (Vec::new(), None);
         Ok(Self { poll, waker, ports, lent, options, date_until: now, drain_until })

@@ -9,6 +9,7 @@ mod acceptor;
 mod connection;
 mod control;
 mod event_loop;
+mod groups;
 mod listener;
 mod port;
 mod refusals;

@@ -3,6 +3,7 @@
 use super::acceptor::Acceptor;
 use super::connection::{Connection, Lent, Verdict};
 use super::event_loop::{listener_token, token};
+use super::groups::Groups;
 use super::refusals::Refusals;
 use super::slots::Slots;
 use super::stats::ConnectionLimit;
@@ -12,7 +13,7 @@ use crate::exec::{Delivery, Mailbox, Notifier, Outbox};
 use crate::limits::{
     ACCEPTS_PER_TURN_MAX, EXPIRIES_PER_TURN_MAX, LISTEN_BACKLOG, PUSHES_PER_TURN_MAX,
 };
-use crate::session::{ConnId, HttpDate, Session, Turn};
+use crate::session::{ConnId, Group, HttpDate, Session, Turn};
 use mio::net::TcpStream;
 use mio::{Interest, Registry};
 use std::io;
@@ -98,6 +99,7 @@ pub(super) struct Port<P: Protocol> {
     /// What was taken from the mailbox; empty between turns, its memory is kept.
     delivered: Vec<Delivery<Reply<P>>>,
     topics: Topics,
+    groups: Groups<Reply<P>>,
     timers: Timers,
     /// Fired, not handled yet.
     due: Vec<Entry>,
@@ -139,6 +141,7 @@ impl<P: Protocol> Port<P> {
             outbox,
             delivered: Vec::new(),
             topics: Topics::new(gate),
+            groups: Groups::default(),
             timers: Timers::new(Instant::now()),
             due: Vec::new(),
             ready: Vec::new(),
@@ -217,10 +220,15 @@ impl<P: Protocol> Port<P> {
         self.subscribe(id, lent);
     }
 
+    #[inline]
     fn subscribe(&mut self, id: ConnId, lent: &mut Lent) {
-        if lent.subscriptions.is_empty() {
-            return;
+        if !lent.subscriptions.is_empty() {
+            self.follow(id, lent);
         }
+    }
+
+    #[cold]
+    fn follow(&mut self, id: ConnId, lent: &mut Lent) {
         for topic in lent.subscriptions.drain(..) {
             self.topics.follow(id, topic, lent.now);
         }
@@ -295,11 +303,36 @@ impl<P: Protocol> Port<P> {
         }
     }
 
+    /// Passes on what groups are told, to as many members as a turn has time for.
+    fn tell(&mut self, lent: &mut Lent) {
+        for _ in 0..PUSHES_PER_TURN_MAX {
+            let Some((conn, reply)) = self.groups.next_telling() else { return };
+            self.complete(conn, reply, lent);
+        }
+    }
+
+    /// The client may have left meanwhile; then nobody waits for this reply.
+    fn complete(&mut self, conn: ConnId, reply: Reply<P>, lent: &mut Lent) {
+        self.touch(conn, lent, |connection, lent| {
+            connection.call(lent, |session, turn| session.complete(reply, turn));
+        });
+    }
+
+    fn join(&mut self, conn: ConnId, group: Group) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.grouped = true;
+            self.groups.join(conn, group);
+        }
+    }
+
     fn close(&mut self, id: ConnId, lent: &mut Lent) {
         // Dropping the socket takes it out of epoll as well.
         let Some(connection) = self.connections.remove(id) else { return };
         if connection.subscribed {
             self.topics.leave(id);
+        }
+        if connection.grouped {
+            self.groups.leave_all(id);
         }
         self.limit.give_back(1);
         lent.stats.open.subtract(1);
@@ -329,11 +362,11 @@ impl<P: Protocol> AnyPort for Port<P> {
         delivered.extend(self.mailbox.drain());
         for delivery in delivered.drain(..) {
             match delivery {
-                // The client may have left meanwhile; then nobody waits for this reply.
-                Delivery::Reply { conn, reply } => self.touch(conn, lent, |connection, lent| {
-                    connection.call(lent, |session, turn| session.complete(reply, turn));
-                }),
+                Delivery::Reply { conn, reply } => self.complete(conn, reply, lent),
                 Delivery::Changed(signal) => self.topics.changed(signal),
+                Delivery::Join { conn, group } => self.join(conn, group),
+                Delivery::Leave { conn, group } => self.groups.leave(conn, group),
+                Delivery::Tell { group, reply } => self.groups.tell(group, reply),
             }
         }
         self.delivered = delivered;
@@ -344,6 +377,7 @@ impl<P: Protocol> AnyPort for Port<P> {
         self.refusals.look(lent.now);
         self.expire(lent);
         self.push(lent);
+        self.tell(lent);
         self.pump(lent);
     }
 
@@ -351,6 +385,7 @@ impl<P: Protocol> AnyPort for Port<P> {
         !self.ready.is_empty()
             || !self.due.is_empty()
             || self.topics.is_pushing()
+            || self.groups.is_telling()
             || self.acceptor.as_ref().is_some_and(Acceptor::is_pending)
     }
 

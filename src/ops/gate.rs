@@ -4,19 +4,28 @@ use crate::http::{Answer, Deferral, Place, Request, Response, Service, Status, T
 use std::hint::black_box;
 use std::rc::Rc;
 
+/// True for a request with a token of the public listener.
+type IsCallersToken = Box<dyn Fn(&Request<'_>) -> bool>;
+
 /// A service behind `Authorization: Bearer <token>` (RFC 6750 section 2.1).
 pub struct Gate {
     service: Rc<dyn Service>,
     token: Box<[u8]>,
+    is_callers_token: IsCallersToken,
 }
 
 impl Gate {
     /// The gate before `service`. Without a token stands open: the listener is a loopback address then.
-    pub fn around(service: Rc<dyn Service>, token: &str) -> Rc<dyn Service> {
+    /// Who comes with a token of the public listener is told that it does not reach so far.
+    pub fn around(
+        service: Rc<dyn Service>,
+        token: &str,
+        is_callers_token: IsCallersToken,
+    ) -> Rc<dyn Service> {
         if token.is_empty() {
             return service;
         }
-        Rc::new(Self { service, token: token.as_bytes().into() })
+        Rc::new(Self { service, token: token.as_bytes().into(), is_callers_token })
     }
 
     fn admits(&self, request: &Request<'_>) -> bool {
@@ -33,8 +42,13 @@ impl Service for Gate {
         if self.admits(request) {
             return self.service.call(request, deferral);
         }
-        let refusal = Response::error(Status::UNAUTHORIZED, "the operator's token is needed");
-        Answer::now(refusal.with_header("WWW-Authenticate", "Bearer"))
+        let (status, challenge) = if (self.is_callers_token)(request) {
+            (Status::FORBIDDEN, "Bearer error=\"insufficient_scope\"")
+        } else {
+            (Status::UNAUTHORIZED, "Bearer")
+        };
+        let refusal = Response::error(status, "the operator's token is needed");
+        Answer::now(refusal.with_header("WWW-Authenticate", challenge))
     }
 
     fn answered(&self, place: Place, code: u16, times: Option<&Times>) {

@@ -110,6 +110,13 @@ impl Metrics {
         self.loops().routes.push((listener, stats));
     }
 
+    /// How many requests to a route of `listener` were answered with 2xx, on all loops.
+    pub fn succeeded(&self, listener: &str, method: Method, pattern: &str) -> u64 {
+        let loops = self.loops();
+        let stats = loops.routes.iter().filter(|(name, _)| *name == listener);
+        stats.map(|(_, stats)| stats.succeeded(method, pattern)).sum()
+    }
+
     /// The page as of now.
     pub fn page(&self) -> String {
         let mut page = Page::default();

@@ -7,6 +7,7 @@ mod gate;
 mod last_audit;
 pub mod log_level;
 mod metrics;
+pub mod openapi;
 mod page;
 pub mod pprof;
 mod process;

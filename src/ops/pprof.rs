@@ -1,4 +1,5 @@
-//! `/debug/pprof/`: where the CPU's time goes, as `go tool pprof` asks for it, and as a picture.
+//! `/debug/pprof/`: where the CPU's time goes, as `go tool pprof` asks for it, and as a picture; and
+//! where memory went.
 
 use super::desk::Desk;
 use crate::http::{
@@ -6,7 +7,7 @@ use crate::http::{
     Wanted,
 };
 use crate::limits::{PROFILE_SECONDS_MAX, SYMBOLS_MAX};
-use crate::profile::{Sampler, Samples};
+use crate::profile::{Sampler, Samples, heap};
 use std::env;
 use std::ffi::c_void;
 use std::fmt::Write;
@@ -21,7 +22,7 @@ profile?seconds=30      CPU time by function, for go tool pprof
 flamegraph?seconds=10   the same as a picture (SVG)
 cmdline                 the command line, its words apart by NUL
 symbol                  names of addresses: POST 0x1+0x2
-heap                    memory by function; not in this build
+heap                    what is allocated now, by function, for go tool pprof
 ";
 
 /// Whether a profile is under way; one at a time in a process, whoever asks on which loop.
@@ -50,6 +51,7 @@ type Render = fn(&Samples) -> Result<Response, String>;
 /// All calls below `/debug/pprof/`.
 pub fn routes(router: Router, profiling: &Profiling, desk: &Desk) -> Router {
     let (for_go, for_people, desk) = (profiling.clone(), profiling.clone(), desk.clone());
+    let for_heap = profiling.clone();
     router
         .route(Method::Get, "/debug/pprof/", |_, _| Answer::now(text(INDEX)))
         .route(Method::Get, "/debug/pprof/profile", move |request, deferral| {
@@ -64,10 +66,8 @@ pub fn routes(router: Router, profiling: &Profiling, desk: &Desk) -> Router {
             let asked = String::from_utf8_lossy(request.body).into_owned();
             desk.answer(deferral, move || text(symbols(&asked)))
         })
-        .route(Method::Get, "/debug/pprof/heap", |_, _| {
-            let why = "no build of this version samples the heap; memory as a whole is \
-                       process_resident_memory_bytes in /metrics";
-            Answer::now(failure(Status::NOT_IMPLEMENTED, why))
+        .route(Method::Get, "/debug/pprof/heap", move |_, deferral| {
+            heap_profile(&for_heap, deferral)
         })
 }
 
@@ -116,10 +116,41 @@ fn sample(time: Duration, turn: Turn, render: Render, wanted: &Wanted, responder
     responder.send(response.unwrap_or_else(|error| failure(Status::INTERNAL_ERROR, &error)));
 }
 
+/// Starts a thread that writes down what is allocated: names are slow to look up. It takes the turn
+/// of a profile, during which the heap stands still.
+fn heap_profile(profiling: &Profiling, deferral: Deferral<'_>) -> Answer {
+    if !heap::is_started() {
+        let why = "the heap is not sampled: set heap_profiling = true and start again";
+        return Answer::now(failure(Status::CONFLICT, why));
+    }
+    let Some(turn) = profiling.begin() else {
+        return Answer::now(failure(Status::CONFLICT, "another profile is under way"));
+    };
+    deferral.later(|responder| {
+        let thread = Builder::new().name("profile".to_owned());
+        let started = thread.spawn(move || {
+            let profile = heap::profile();
+            drop(turn);
+            responder.send(match profile {
+                Ok(body) => attachment(body, "heap"),
+                Err(error) => failure(Status::INTERNAL_ERROR, &error.to_string()),
+            });
+        });
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread for a profile");
+        }
+    })
+}
+
 fn pprof(samples: &Samples) -> Result<Response, String> {
     let body = samples.to_pprof().map_err(|error| error.to_string())?;
+    Ok(attachment(body, "profile"))
+}
+
+/// A file for a program to read.
+fn attachment(body: Vec<u8>, name: &str) -> Response {
     let response = Response { content_type: ContentType::Bytes, ..Response::json(body) };
-    Ok(response.with_header("Content-Disposition", "attachment; filename=\"profile\""))
+    response.with_header("Content-Disposition", &format!("attachment; filename=\"{name}\""))
 }
 
 fn flamegraph(samples: &Samples) -> Result<Response, String> {

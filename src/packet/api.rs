@@ -2,7 +2,7 @@
 
 use super::wire::{self, Code};
 use super::{Found, Manage, Managed, Opened, Read, Refusal, Snatched, Store, decode};
-use crate::http::{Answer, Deferral, FieldError, Method, Request, Response, Router, Status};
+use crate::http::{Answer, Body, Deferral, FieldError, Method, Request, Response, Router, Status};
 use crate::store::StoreError;
 use std::sync::Arc;
 
@@ -130,7 +130,7 @@ fn refused(error: &FieldError) -> Response {
 }
 
 fn failed(error: StoreError) -> Response {
-    let body = wire::bare(Code::INTERNAL);
+    let body = Code::INTERNAL.bare;
     match error {
         StoreError::Unavailable => {
             with_status(Status::UNAVAILABLE, body).with_header("Retry-After", "1")
@@ -143,7 +143,7 @@ fn public_error(status: Status, message: &str) -> Response {
     with_status(status, wire::error(status.code, message))
 }
 
-fn with_status(status: Status, body: Vec<u8>) -> Response {
+fn with_status(status: Status, body: impl Into<Body>) -> Response {
     Response { status, ..Response::json(body) }
 }
 
@@ -173,7 +173,7 @@ fn refusal_response(refusal: Refusal) -> Response {
         Refusal::NoSnatches => (Code::NO_SNATCHES, false),
         Refusal::NoPackets => (Code::NO_PACKETS, false),
     };
-    let response = Response::json(wire::bare(code));
+    let response = Response::json(code.bare);
     // Buckets fill every second.
     if again { response.with_header("Retry-After", "1") } else { response }
 }
@@ -184,8 +184,8 @@ fn opened_response(opened: Result<Opened, StoreError>) -> Response {
         Ok(Opened::Paid { value_fen, replayed }) => {
             marked(Response::json(wire::opened(value_fen)), replayed)
         }
-        Ok(Opened::NoSuchPacket) => Response::json(wire::bare(Code::NO_SUCH_PACKET)),
-        Ok(Opened::NotYours) => Response::json(wire::bare(Code::NOT_YOURS)),
+        Ok(Opened::NoSuchPacket) => Response::json(Code::NO_SUCH_PACKET.bare),
+        Ok(Opened::NotYours) => Response::json(Code::NOT_YOURS.bare),
         Ok(Opened::KeyConflict) => public_error(Status::CONFLICT, KEY_CONFLICT),
     }
 }

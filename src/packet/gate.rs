@@ -2,9 +2,12 @@
 //! requests cost a look into memory and nothing else.
 
 use super::Refusal;
+use crate::limits::RAIN_USER_SHARDS;
+use dashmap::DashMap;
 use governor::clock::DefaultClock;
+
 use governor::state::{InMemoryState, NotKeyed};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{Quota, RateLimiter};
 use std::num::NonZeroU32;
 
 /// What the buckets hold.
@@ -23,7 +26,7 @@ pub struct GateOptions {
 /// The buckets of one process.
 pub struct Gate {
     all: RateLimiter<NotKeyed, InMemoryState, DefaultClock>,
-    users: DefaultKeyedRateLimiter<i64>,
+    users: RateLimiter<i64, DashMap<i64, InMemoryState>, DefaultClock>,
 }
 
 impl Gate {
@@ -32,7 +35,11 @@ impl Gate {
         let quota = |rate, burst| Quota::per_second(rate).allow_burst(burst);
         Self {
             all: RateLimiter::direct(quota(options.global_rate, options.global_burst)),
-            users: RateLimiter::keyed(quota(options.user_rate, options.user_burst)),
+            users: RateLimiter::new(
+                quota(options.user_rate, options.user_burst),
+                DashMap::with_shard_amount(RAIN_USER_SHARDS),
+                DefaultClock::default(),
+            ),
         }
     }
 

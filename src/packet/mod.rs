@@ -11,6 +11,7 @@ mod chunk;
 mod curve;
 mod decode;
 pub mod gate;
+pub mod local;
 mod luck;
 mod pacing;
 pub mod proof;
@@ -214,7 +215,7 @@ pub enum Found {
     Rain(Option<Shown>),
     /// For [`Read::Config`]; `None` before the first rain.
     Config(Option<Figures>),
-    /// For [`Read::Proof`]: its JSON, encoded once.
+    /// For [`Read::Proof`]: the whole answer, encoded once.
     Proof(Arc<[u8]>),
     /// The rain goes on, so its seed stays secret.
     NotEnded,

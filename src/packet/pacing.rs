@@ -48,6 +48,7 @@ pub fn hit_ppm(
 
 /// All packets spread over `span_s` seconds from the start.
 fn line(terms: &Terms, at_s: i64, span_s: i64) -> i64 {
+    let span_s = span_s.max(1);
     let passed_s = (at_s - terms.starts_at).clamp(0, span_s);
     let packets = i128::from(terms.total_count) * i128::from(passed_s) / i128::from(span_s);
     i64::try_from(packets).expect("at most all of them")

@@ -115,6 +115,9 @@ impl Rain {
         request: Request<'_>,
     ) -> Result<Self, Impossible> {
         terms.check(Sum::default())?;
+        if terms.ends_at == terms.starts_at {
+            return Err(Impossible::NoTime { starts_at: terms.starts_at, ends_at: terms.ends_at });
+        }
         let commitment = chain::commitment(&seed, id, terms);
         let version = Version {
             version: 1,
@@ -201,6 +204,11 @@ impl Rain {
     /// Where it is at `now_s`.
     pub fn state(&self, now_s: i64) -> State {
         state(self.terms(), self.has_ended, now_s)
+    }
+
+    /// Whether its end was noted.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// Whether draw `draw` wins under the terms in effect.

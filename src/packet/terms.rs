@@ -96,7 +96,7 @@ pub enum Impossible {
         max_fen: i64,
     },
     /// It ends before it starts.
-    #[error("ends_at {ends_at} is not after starts_at {starts_at}")]
+    #[error("ends_at {ends_at} is before starts_at {starts_at}")]
     NoTime {
         /// As asked.
         starts_at: i64,
@@ -207,7 +207,8 @@ impl Terms {
         if min_fen > max_fen {
             return Err(Impossible::MinAboveMax { min_fen, max_fen });
         }
-        if ends_at <= starts_at {
+        // Equal is a rain that was ended in the second of its start.
+        if ends_at < starts_at {
             return Err(Impossible::NoTime { starts_at, ends_at });
         }
         let Sum { count: left_count, fen: left_fen } = self.left(handed_out);
@@ -252,7 +253,7 @@ mod tests {
         let half = Sum { count: 5, fen: 600 };
         for (change, handed_out, reason) in [
             (Change { min_fen: Some(501), ..Change::default() }, half, "above max_fen 500"),
-            (Change { ends_at: Some(100), ..Change::default() }, half, "not after starts_at"),
+            (Change { ends_at: Some(99), ..Change::default() }, half, "before starts_at 100"),
             (Change { total_count: Some(4), ..Change::default() }, half, "the 5 packets"),
             (Change { total_amount_fen: Some(599), ..Change::default() }, half, "the 600 fen"),
             (Change { min_fen: Some(81), ..Change::default() }, half, "too little for 5"),

@@ -1,36 +1,49 @@
 //! The JSON of every answer about red packets, as api.md has it; integers are exact, fields keep
 //! their order.
 
+use super::proof::Proof;
 use super::{Budget, Figures, Held, Point, Shown, Terms, Version};
 use serde::Serialize;
 
-/// A code of the contract with its words.
+/// A code of the contract: its number, its words, and the answer that has no data beside them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Code(pub u16, pub &'static str);
+pub struct Code {
+    number: u16,
+    msg: &'static str,
+    /// Part of the program: a refusal must cost next to nothing.
+    pub bare: &'static str,
+}
 
-#[expect(missing_docs, reason = "the words beside the numbers say it")]
-impl Code {
-    pub const SUCCESS: Code = Code(0, "success");
-    pub const BUSY: Code = Code(2, "too many requests at the moment, try again");
-    pub const NO_SNATCHES: Code = Code(3, "no snatches left");
-    pub const UNLUCKY: Code = Code(4, "no luck this time");
-    pub const TOO_FAST: Code = Code(5, "too fast, try again in a moment");
-    pub const NO_PACKETS: Code = Code(6, "all packets are gone");
-    pub const NOT_STARTED: Code = Code(7, "the rain has not started");
-    pub const ENDED: Code = Code(8, "the rain has ended");
-    pub const PAUSED: Code = Code(9, "the rain is paused");
-    pub const NO_SUCH_PACKET: Code = Code(10, "no such packet");
-    pub const NOT_YOURS: Code = Code(11, "not your packet");
-    pub const INTERNAL: Code = Code(12, "internal error, try again");
+macro_rules! codes {
+    ($($name:ident = $number:literal $msg:literal),* $(,)?) => {
+        impl Code {
+            $(#[doc = $msg]
+            pub const $name: Code = Code {
+                number: $number,
+                msg: $msg,
+                bare: concat!("{\"code\":", $number, ",\"msg\":\"", $msg, "\",\"data\":null}"),
+            };)*
+        }
+    };
+}
+
+codes! {
+    SUCCESS = 0 "success",
+    BUSY = 2 "too many requests at the moment, try again",
+    NO_SNATCHES = 3 "no snatches left",
+    UNLUCKY = 4 "no luck this time",
+    TOO_FAST = 5 "too fast, try again in a moment",
+    NO_PACKETS = 6 "all packets are gone",
+    NOT_STARTED = 7 "the rain has not started",
+    ENDED = 8 "the rain has ended",
+    PAUSED = 9 "the rain is paused",
+    NO_SUCH_PACKET = 10 "no such packet",
+    NOT_YOURS = 11 "not your packet",
+    INTERNAL = 12 "internal error, try again",
 }
 
 /// Code of a malformed request.
 pub const BAD_PARAMETER: u16 = 1;
-
-/// An answer without data.
-pub fn bare(code: Code) -> Vec<u8> {
-    envelope(code.0, code.1, ())
-}
 
 /// An answer without data and with words of its own.
 pub fn error(code: u16, message: &str) -> Vec<u8> {
@@ -44,7 +57,7 @@ pub fn got(envelope_id: i64, max_count: i64, cur_count: i64, draw: i64) -> Vec<u
 
 /// A draw won nothing.
 pub fn unlucky(draw: i64) -> Vec<u8> {
-    envelope(Code::UNLUCKY.0, Code::UNLUCKY.1, Draw { draw })
+    envelope(Code::UNLUCKY.number, Code::UNLUCKY.msg, Draw { draw })
 }
 
 /// What was in a packet.
@@ -106,16 +119,13 @@ pub fn figures(figures: &Figures) -> Vec<u8> {
     success(OperatorView { id: figures.id, config: figures.terms, budget: figures.budget, history })
 }
 
-/// A proof as it is answered, whose JSON is at hand.
-pub fn proof(encoded: &[u8]) -> Vec<u8> {
-    let mut body = br#"{"code":0,"msg":"success","data":"#.to_vec();
-    body.extend_from_slice(encoded);
-    body.push(b'}');
-    body
+/// All that a rain reveals.
+pub fn proof(proof: &Proof) -> Vec<u8> {
+    success(proof)
 }
 
 fn success(data: impl Serialize) -> Vec<u8> {
-    envelope(Code::SUCCESS.0, Code::SUCCESS.1, data)
+    envelope(Code::SUCCESS.number, Code::SUCCESS.msg, data)
 }
 
 fn envelope(code: u16, msg: &str, data: impl Serialize) -> Vec<u8> {
@@ -235,7 +245,6 @@ mod tests {
         check(unlucky(1_048), r#"{"code":4,"msg":"no luck this time","data":{"draw":1048}}"#);
         check(opened(50), r#"{"code":0,"msg":"success","data":{"value":50}}"#);
         check(no_rain(), r#"{"code":0,"msg":"success","data":{"state":"none"}}"#);
-        check(bare(Code::ENDED), r#"{"code":8,"msg":"the rain has ended","data":null}"#);
-        check(proof(b"{}"), r#"{"code":0,"msg":"success","data":{}}"#);
+        check(Code::ENDED.bare.into(), r#"{"code":8,"msg":"the rain has ended","data":null}"#);
     }
 }

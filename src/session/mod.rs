@@ -7,7 +7,7 @@ pub(crate) use send_queue::COPIED_BYTES_MAX;
 pub use send_queue::SendQueue;
 use std::sync::Arc;
 use std::time::Instant;
-pub use topic::{Event, Signal, Topic};
+pub use topic::{Event, Newest, Signal, Topic, TopicSet};
 
 /// Names one connection of a loop for its whole life. `generation` makes a reused slot a different
 /// name, so a late reply can never reach the next client that got the same slot.
@@ -18,6 +18,10 @@ pub struct ConnId {
     /// How many connections used the slot before.
     pub generation: u32,
 }
+
+/// Connections that are told the same things, such as those of one customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Group(pub u64);
 
 /// The current time as an IMF-fixdate (RFC 9110 section 5.6.7), made once a second by the loop.
 pub type HttpDate = [u8; 29];

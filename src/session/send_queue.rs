@@ -8,18 +8,22 @@ use std::sync::Arc;
 /// larger ones are shared, and a copy would cost more than a second slice.
 pub(crate) const COPIED_BYTES_MAX: usize = 4 * 1024;
 
-/// Chunks in order, oldest first. Empty queues keep one small buffer, because the loop lends the
-/// same few queues to all its connections.
+/// A buffer that a burst of answers grew beyond this is not kept.
+const KEPT_BYTES_MAX: usize = 16 * COPIED_BYTES_MAX;
+
+/// Bytes in order, oldest first: copied ones in one buffer, and behind it what is too large to copy.
+/// An empty queue keeps the buffer, because the loop lends the same few queues to all its
+/// connections; so most answers go through it alone.
 ///
 /// Invariant: `len` is the number of unsent bytes, and no chunk is empty.
 #[derive(Debug, Default)]
 pub struct SendQueue {
+    /// Goes out before the chunks, and is appended to while there are none.
+    copied: Vec<u8>,
     chunks: VecDeque<Chunk>,
-    /// Bytes of the first chunk that are already sent.
+    /// Bytes of the oldest that are already sent: of `copied`, or of the first chunk without it.
     sent: usize,
     len: usize,
-    /// The buffer of the last owned chunk that went out, to be filled again.
-    spare: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -42,7 +46,7 @@ impl Chunk {
 impl SendQueue {
     /// Nothing queued, nothing allocated.
     pub const fn new() -> Self {
-        Self { chunks: VecDeque::new(), sent: 0, len: 0, spare: Vec::new() }
+        Self { copied: Vec::new(), chunks: VecDeque::new(), sent: 0, len: 0 }
     }
 
     /// Unsent bytes.
@@ -60,24 +64,25 @@ impl SendQueue {
         self.write(|tail| tail.extend_from_slice(bytes));
     }
 
-    /// Lets `fill` append to the owned bytes at the end.
+    /// Lets `fill` append to the bytes at the end.
     pub fn write(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(Chunk::Owned(tail)) = self.chunks.back_mut() {
-            let before = tail.len();
-            fill(tail);
-            self.len += tail.len() - before;
-            return;
-        }
-        let mut tail = std::mem::take(&mut self.spare);
-        fill(&mut tail);
-        self.push_owned(tail);
+        let tail = match self.chunks.back_mut() {
+            None => &mut self.copied,
+            Some(Chunk::Owned(tail)) => tail,
+            Some(_) => {
+                let mut tail = Vec::new();
+                fill(&mut tail);
+                return self.push_owned(tail);
+            }
+        };
+        let before = tail.len();
+        fill(tail);
+        self.len += tail.len() - before;
     }
 
     /// Appends bytes without copying them.
     pub fn push_owned(&mut self, bytes: Vec<u8>) {
-        if bytes.is_empty() {
-            self.keep_spare(bytes);
-        } else {
+        if !bytes.is_empty() {
             self.len += bytes.len();
             self.chunks.push_back(Chunk::Owned(bytes));
         }
@@ -105,14 +110,24 @@ impl SendQueue {
 
     /// Fills `slices` from the front for one gathering write; returns how many are used.
     pub fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let copied = Some(&*self.copied).filter(|copied| !copied.is_empty());
         let mut skip = self.sent;
         let mut used = 0;
-        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
-            *slice = IoSlice::new(&chunk.bytes()[skip..]);
+        for (slice, bytes) in
+            slices.iter_mut().zip(copied.into_iter().chain(self.chunks.iter().map(Chunk::bytes)))
+        {
+            *slice = IoSlice::new(&bytes[skip..]);
             skip = 0;
             used += 1;
         }
         used
+    }
+
+    /// What to send first; all there is unless something large was queued.
+    pub fn front(&self) -> &[u8] {
+        let copied = (!self.copied.is_empty()).then_some(&*self.copied);
+        let front = copied.or_else(|| self.chunks.front().map(Chunk::bytes));
+        &front.unwrap_or_default()[self.sent..]
     }
 
     /// Drops `count` bytes from the front: they were sent.
@@ -120,30 +135,28 @@ impl SendQueue {
         assert!(count <= self.len, "sent more than was queued");
         self.len -= count;
         self.sent += count;
+        if self.sent < self.copied.len() {
+            return;
+        }
+        self.sent -= self.copied.len();
+        self.copied.clear();
+        if self.copied.capacity() > KEPT_BYTES_MAX {
+            self.copied = Vec::new();
+        }
         while let Some(first) = self.chunks.front() {
             let size = first.bytes().len();
             if self.sent < size {
                 return;
             }
             self.sent -= size;
-            if let Some(Chunk::Owned(bytes)) = self.chunks.pop_front() {
-                self.keep_spare(bytes);
-            }
+            self.chunks.pop_front();
         }
-        debug_assert!(self.len == 0 && self.sent == 0, "all chunks are gone, so are all bytes");
+        debug_assert!(self.len == 0 && self.sent == 0, "all is gone, so are all bytes");
     }
 
     /// Forgets everything unsent.
     pub fn clear(&mut self) {
         self.advance(self.len);
-    }
-
-    /// Keeps a finished buffer unless it grew beyond what a common answer needs.
-    fn keep_spare(&mut self, mut bytes: Vec<u8>) {
-        if bytes.capacity() > self.spare.capacity() && bytes.capacity() <= 16 * COPIED_BYTES_MAX {
-            bytes.clear();
-            self.spare = bytes;
-        }
     }
 }
 

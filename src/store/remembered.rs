@@ -8,13 +8,14 @@
 use super::RequestKey;
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 
 /// Parts of the time that keys are kept. Forgetting drops a whole part: a key lives an eighth
 /// longer than asked at most, and costs no place in a queue of its own.
 const SLICES: i64 = 8;
 
-/// Keys by age. `scope` sets paths apart: the same key on another path is another key.
+/// Keys by age. A `scope` (a path, or a user of it) sets them apart: the same key there is another
+/// key.
 #[derive(Debug)]
 pub struct Remembered {
     hasher: RandomState,
@@ -41,7 +42,7 @@ impl Remembered {
     }
 
     /// Rows that may have been made under this key, newest first.
-    pub fn find(&self, scope: u8, key: &RequestKey) -> impl Iterator<Item = i64> {
+    pub fn find(&self, scope: impl Hash, key: &RequestKey) -> impl Iterator<Item = i64> {
         let hash = self.hash(scope, key.as_str());
         self.slices.iter().rev().flat_map(move |slice| {
             let twins = slice.same_hash.iter().filter(move |twin| twin.0 == hash);
@@ -50,7 +51,7 @@ impl Remembered {
     }
 
     /// Remembers that `key` made row `id` at `time_us`. Times must not fall.
-    pub fn insert(&mut self, scope: u8, key: &str, id: i64, time_us: i64) {
+    pub fn insert(&mut self, scope: impl Hash, key: &str, id: i64, time_us: i64) {
         let hash = self.hash(scope, key);
         if self.slices.back().is_none_or(|slice| slice.until_us <= time_us) {
             self.forget(time_us);
@@ -84,7 +85,7 @@ impl Remembered {
         self.slices.is_empty()
     }
 
-    fn hash(&self, scope: u8, key: &str) -> u64 {
+    fn hash(&self, scope: impl Hash, key: &str) -> u64 {
         self.hasher.hash_one((scope, key))
     }
 }

@@ -4,7 +4,7 @@ mod writer;
 
 pub use writer::{Condition, Writer};
 
-use super::OpenError;
+use super::{OpenError, StoreError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::fs::File;
@@ -66,6 +66,14 @@ pub fn trouble(error: &rusqlite::Error) -> Trouble {
             Trouble::Passing
         }
         _ => Trouble::Fatal,
+    }
+}
+
+/// What an error means to those whose look-up it ended.
+pub fn read_failed(error: &rusqlite::Error) -> StoreError {
+    match trouble(error) {
+        Trouble::Passing => StoreError::Unavailable,
+        Trouble::Fatal => StoreError::Broken,
     }
 }
 

@@ -75,21 +75,32 @@ impl Layout {
     }
 
     /// Writes a frame.
-    ///
-    /// # Panics
-    /// When the data is longer than a u32 can say; ours is a few kilobytes.
     pub fn encode(self, id: u32, data: &[u8], out: &mut SendQueue) {
+        let head = self.head(id, data);
+        out.write(|tail| {
+            tail.reserve(HEADER_BYTES + data.len());
+            tail.extend_from_slice(&head);
+            tail.extend_from_slice(data);
+        });
+    }
+
+    /// A frame by itself.
+    pub fn frame(self, frame: &Frame) -> Vec<u8> {
+        let data = frame.data.bytes();
+        [&self.head(frame.id, data), data].concat()
+    }
+
+    /// What comes in front of the data.
+    pub fn head(self, id: u32, data: &[u8]) -> [u8; HEADER_BYTES] {
         let length = u32::try_from(data.len()).expect("our frames are a few kilobytes");
         let (first, second) = match self {
             Layout::Big => (id.to_be_bytes(), length.to_be_bytes()),
             Layout::Little => (length.to_le_bytes(), id.to_le_bytes()),
         };
-        out.write(|tail| {
-            tail.reserve(HEADER_BYTES + data.len());
-            tail.extend_from_slice(&first);
-            tail.extend_from_slice(&second);
-            tail.extend_from_slice(data);
-        });
+        let mut head = [0; HEADER_BYTES];
+        head[..4].copy_from_slice(&first);
+        head[4..].copy_from_slice(&second);
+        head
     }
 }
 

@@ -1,17 +1,25 @@
 //! The trading room's frames as a value transformation: bytes to [`Message`], [`Frame`] to bytes.
 //! No sockets, threads or clocks.
 
+mod everyone;
+mod feed;
+mod following;
 mod frame;
-mod heartbeat;
+mod port;
 mod pusher;
 mod responder;
+mod router;
 mod session;
 
+pub use everyone::Everyone;
+pub use feed::{Feed, Feeds, Numbered, Record, TakePage};
+pub use following::Page;
 pub use frame::{Data, Frame, HEADER_BYTES, Header, Layout, TooLong, id};
-pub use heartbeat::Heartbeat;
+pub use port::Port;
 pub use pusher::{Peer, Pusher};
 pub use responder::{Answer, Deferral, Responder, Ticket, TlvReply};
-pub use session::{Port, TlvSession};
+pub use router::{Handler, Hook, Router};
+pub use session::TlvSession;
 
 /// A complete message, borrowed from the bytes it came in.
 #[derive(Clone, Copy, Debug)]
@@ -22,18 +30,24 @@ pub struct Message<'a> {
     pub data: &'a [u8],
 }
 
-/// Answers messages; called on the loop thread, so it must not block. What it knows of a
-/// connection (its customer, say) it keeps by [`Peer::conn`] or [`Peer::uid`], from the first
-/// message that makes it worth keeping until [`Service::closed`]: a connection that only listens
-/// costs nothing.
+/// Answers messages; called on the loop thread, so it must not block.
 pub trait Service {
+    /// What it keeps of each connection; small, since an idle one should cost next to nothing.
+    type Properties: Default;
+
     /// A connection got its welcome; from now on it can be pushed to.
-    fn opened(&self, _peer: &Peer<'_>) {}
+    fn opened(&self, _peer: &mut Peer<'_, Self::Properties>) {}
 
     /// Routes by id, decodes, and either answers now or hands the deferral to a worker. The next
-    /// message of the same connection waits for the answer.
-    fn call(&self, peer: &Peer<'_>, message: &Message<'_>, deferral: Deferral<'_>) -> Answer;
+    /// message of the same connection waits for the answer, and so does what it follows: thus the
+    /// answer to a message comes before the frames that the message caused.
+    fn call(
+        &self,
+        peer: &mut Peer<'_, Self::Properties>,
+        message: &Message<'_>,
+        deferral: Deferral<'_>,
+    ) -> Answer;
 
     /// The connection is gone, whoever closed it. Called once for each [`Service::opened`].
-    fn closed(&self, _peer: &Peer<'_>) {}
+    fn closed(&self, _peer: &mut Peer<'_, Self::Properties>) {}
 }

@@ -1,5 +1,6 @@
 //! The right to answer one message, once.
 
+use super::following::Page;
 use super::frame::Frame;
 use crate::exec::{Delivery, Outbox};
 use crate::session::ConnId;
@@ -17,9 +18,15 @@ pub enum TlvReply {
         ticket: Ticket,
         /// What to send.
         frame: Frame,
+        /// Behind the frames of its connection's feed before this one.
+        before: i64,
     },
     /// A frame that nobody asked for.
     Push(Frame),
+    /// The feed that the connection follows has more.
+    News,
+    /// A part of the record of that feed.
+    Page(Page),
     /// Answer what was asked, then close.
     Close,
 }
@@ -83,12 +90,18 @@ pub struct Responder {
 impl Responder {
     /// Answers; consumes the right to do so.
     pub fn send(mut self, frame: Frame) {
-        self.post(frame);
+        self.post(frame, i64::MIN);
     }
 
-    fn post(&mut self, frame: Frame) {
+    /// Answers, and says which frame of the feed that its connection follows is the first one that
+    /// this answer explains: those before it are sent first, it and the rest behind.
+    pub fn send_before(mut self, seq: i64, frame: Frame) {
+        self.post(frame, seq);
+    }
+
+    fn post(&mut self, frame: Frame, before: i64) {
         if let Some(outbox) = self.outbox.take() {
-            let reply = TlvReply::Answer { ticket: self.ticket, frame };
+            let reply = TlvReply::Answer { ticket: self.ticket, frame, before };
             outbox.post(Delivery::Reply { conn: self.conn, reply });
         }
     }
@@ -98,7 +111,7 @@ impl Drop for Responder {
     fn drop(&mut self) {
         if self.outbox.is_some() {
             tracing::error!(request = self.request, "a message was dropped unanswered");
-            self.post(Frame::busy(self.request));
+            self.post(Frame::busy(self.request), i64::MIN);
         }
     }
 }

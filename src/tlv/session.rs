@@ -1,73 +1,17 @@
 //! One TLV conversation: layout, welcome, messages in order, pushes, without a socket.
 
+use super::following::{Following, Lost, Page};
 use super::frame::{Frame, HEADER_BYTES, Layout, id};
+use super::port::Port;
 use super::responder::{Decision, Ticket, TlvReply};
 use super::{Deferral, Message, Peer, Service};
-use crate::exec::Outbox;
-use crate::limits::{SEND_BYTES_HIGH, TLV_DATA_BYTES_MAX, TLV_QUEUE_BYTES_MAX, TLV_WELCOME_DELAY};
+use crate::limits::TLV_WELCOME_DELAY;
 use crate::session::{ConnId, Event, Phase, SendQueue, Session, Topic, Turn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// What the TLV connections of one loop share.
-pub struct Port {
-    service: Box<dyn Service>,
-    outbox: Outbox<TlvReply>,
-    /// The last uid given; shared by all loops.
-    uids: Arc<AtomicI64>,
-    /// `None`: each connection's first header tells.
-    layout: Option<Layout>,
-    data_bytes_max: usize,
-    queue_bytes_max: usize,
-    idle: Option<Duration>,
-}
-
-impl Port {
-    /// A port with the default limits that finds out each client's layout. `outbox` posts to the
-    /// loop on which the connections live.
-    pub fn new(service: Box<dyn Service>, outbox: Outbox<TlvReply>, uids: Arc<AtomicI64>) -> Self {
-        Self {
-            service,
-            outbox,
-            uids,
-            layout: None,
-            data_bytes_max: TLV_DATA_BYTES_MAX,
-            queue_bytes_max: TLV_QUEUE_BYTES_MAX,
-            idle: None,
-        }
-    }
-
-    /// `tlv.layout`: speaks one layout only; `None` is `auto`.
-    #[must_use]
-    pub fn with_layout(self, layout: Option<Layout>) -> Self {
-        Self { layout, ..self }
-    }
-
-    /// `tlv.max_data`: a longer frame closes its connection.
-    ///
-    /// # Panics
-    /// Beyond [`Layout::DETECTABLE_DATA_BYTES_MAX`], where a header could fit both layouts.
-    #[must_use]
-    pub fn with_data_bytes_max(self, data_bytes_max: usize) -> Self {
-        assert!(data_bytes_max <= Layout::DETECTABLE_DATA_BYTES_MAX, "layouts stay tellable");
-        Self { data_bytes_max, ..self }
-    }
-
-    /// `tlv.max_queue`: a push to a connection with more unsent bytes closes it.
-    #[must_use]
-    pub fn with_queue_bytes_max(self, queue_bytes_max: usize) -> Self {
-        Self { queue_bytes_max, ..self }
-    }
-
-    /// `tlv.idle`: closes who sends nothing for so long.
-    #[must_use]
-    pub fn with_idle(self, idle: Option<Duration>) -> Self {
-        Self { idle, ..self }
-    }
-}
 
 /// Where the input stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +27,8 @@ enum Input {
 /// See the module documentation.
 ///
 /// Invariant: `kept` is empty, and owns no memory, while the connection is idle.
-pub struct TlvSession {
-    port: Rc<Port>,
+pub struct TlvSession<S: Service> {
+    port: Rc<Port<S>>,
     conn: ConnId,
     uid: i64,
     /// Bytes that arrived and could not be consumed: a part of a frame, or what came behind a
@@ -99,11 +43,13 @@ pub struct TlvSession {
     input: Input,
     phase: Phase,
     last_received: Instant,
+    properties: S::Properties,
+    following: Option<Box<Following>>,
 }
 
-impl TlvSession {
+impl<S: Service> TlvSession<S> {
     /// A fresh conversation.
-    pub fn new(conn: ConnId, port: Rc<Port>, now: Instant) -> Self {
+    pub fn new(conn: ConnId, port: Rc<Port<S>>, now: Instant) -> Self {
         Self {
             conn,
             uid: port.uids.fetch_add(1, Ordering::Relaxed) + 1,
@@ -115,6 +61,8 @@ impl TlvSession {
             input: Input::Open,
             phase: Phase::Open,
             last_received: now,
+            properties: S::Properties::default(),
+            following: None,
             port,
         }
     }
@@ -132,6 +80,7 @@ impl TlvSession {
                 self.greet(turn.out);
             }
             self.consume(fresh, turn.out);
+            self.follow(turn.out);
             // With a free hand `consume` leaves no complete message, so nothing is owed.
             if self.phase == Phase::Open && self.is_free(turn.out) {
                 self.finish_if_input_ended(turn.out);
@@ -176,7 +125,7 @@ impl TlvSession {
 
     /// May the next message be answered? One at a time, and only to a peer that reads.
     fn is_free(&self, out: &SendQueue) -> bool {
-        !self.pending && out.len() < SEND_BYTES_HIGH
+        !self.pending && out.len() < self.port.answer_bytes_high
     }
 
     /// The message at the front, once it is complete. Closes when there never will be one.
@@ -202,11 +151,11 @@ impl TlvSession {
     fn answer(&mut self, message: &Message<'_>, out: &mut SendQueue) {
         self.ticket.0 += 1;
         let port = Rc::clone(&self.port);
-        let peer = Peer::new(self.uid, self.conn, &port.outbox);
         let deferral = Deferral::new(self.conn, self.ticket, message.id, &port.outbox);
-        // Unwind safety: a service's state is its own care; the session's is not touched here. A
-        // responder lost on the way answers a ticket that nobody waits for.
-        let call = AssertUnwindSafe(|| port.service.call(&peer, message, deferral).0);
+        let mut peer = self.peer(&port);
+        // Unwind safety: a service's state is its own care, and what it keeps of the connection too.
+        // A responder lost on the way answers a ticket that nobody waits for.
+        let call = AssertUnwindSafe(|| port.service.call(&mut peer, message, deferral).0);
         match catch_unwind(call) {
             Ok(Decision::Now(frame)) => self.send(&frame, out),
             Ok(Decision::Later) => self.pending = true,
@@ -224,13 +173,26 @@ impl TlvSession {
         }
         self.greeted = true;
         self.send(&Frame::new(id::WELCOME, format!("{{\"uid\":{}}}", self.uid)), out);
-        self.port.service.opened(&Peer::new(self.uid, self.conn, &self.port.outbox));
+        let port = Rc::clone(&self.port);
+        port.service.opened(&mut self.peer(&port));
+    }
+
+    fn peer<'a>(&'a mut self, port: &'a Port<S>) -> Peer<'a, S::Properties> {
+        Peer {
+            uid: self.uid,
+            conn: self.conn,
+            properties: &mut self.properties,
+            following: &mut self.following,
+            outbox: &port.outbox,
+        }
     }
 
     fn send(&self, frame: &Frame, out: &mut SendQueue) {
-        let data = frame.data.bytes();
-        debug_assert!(data.len() <= self.port.data_bytes_max, "old clients refuse longer frames");
-        self.layout.unwrap_or(Layout::Big).encode(frame.id, data, out);
+        debug_assert!(
+            frame.data.bytes().len() <= self.port.data_bytes_max,
+            "old clients refuse longer frames"
+        );
+        encode(self.layout, frame, out);
     }
 
     fn finish_if_input_ended(&mut self, out: &mut SendQueue) {
@@ -253,9 +215,58 @@ impl TlvSession {
             self.send(frame, out);
         }
     }
+
+    /// Sends what the feed has, unless a message waits for its answer: the answer comes first.
+    fn follow(&mut self, out: &mut SendQueue) {
+        if self.pending || self.phase != Phase::Open || self.input == Input::Ignored {
+            return;
+        }
+        let Some(following) = &mut self.following else { return };
+        let layout = self.layout;
+        let send = |frame: &Frame, out: &mut SendQueue| encode(layout, frame, out);
+        match following.send(i64::MAX, self.port.queue_bytes_max, out, send) {
+            Ok(true) => {}
+            Ok(false) => following.read(self.ticket, self.conn, &self.port.outbox),
+            Err(lost) => self.give_up(lost),
+        }
+    }
+
+    /// Answers the message that waits, behind the frames of the feed that came before `seq`. Who
+    /// still catches up gets the answer first.
+    fn answer_before(&mut self, seq: i64, frame: &Frame, out: &mut SendQueue) {
+        let layout = self.layout;
+        if let Some(following) = self.following.as_mut().filter(|following| following.is_live()) {
+            let send = |frame: &Frame, out: &mut SendQueue| encode(layout, frame, out);
+            // What it may not send here, `follow` will see to.
+            let _ = following.send(seq, usize::MAX, out, send);
+        }
+        self.send(frame, out);
+    }
+
+    fn take_page(&mut self, page: Page, out: &mut SendQueue) {
+        let layout = self.layout;
+        let Some(following) = &mut self.following else { return };
+        if self.pending {
+            return following.put_off(&page);
+        }
+        let send = |frame: &Frame, out: &mut SendQueue| encode(layout, frame, out);
+        if let Err(lost) = following.take(page, out, send) {
+            self.give_up(lost);
+        }
+    }
+
+    fn give_up(&mut self, lost: Lost) {
+        tracing::debug!(uid = self.uid, ?lost, "a connection cannot follow any more");
+        self.phase = Phase::Aborted;
+    }
 }
 
-impl Session for TlvSession {
+/// A client that was silent until its welcome counts as one of the newer layout.
+fn encode(layout: Option<Layout>, frame: &Frame, out: &mut SendQueue) {
+    layout.unwrap_or(Layout::Big).encode(frame.id, frame.data.bytes(), out);
+}
+
+impl<S: Service> Session for TlvSession<S> {
     type Reply = TlvReply;
 
     fn received(&mut self, bytes: &[u8], turn: &mut Turn<'_>) {
@@ -271,20 +282,28 @@ impl Session for TlvSession {
     fn complete(&mut self, reply: TlvReply, turn: &mut Turn<'_>) {
         if self.phase == Phase::Open {
             match reply {
-                TlvReply::Answer { ticket, frame } => {
+                TlvReply::Answer { ticket, frame, before } => {
                     if self.pending && ticket == self.ticket {
                         self.pending = false;
-                        self.send(&frame, turn.out);
+                        self.answer_before(before, &frame, turn.out);
+                        // Before the next message, whose answer comes behind what this one caused.
+                        self.follow(turn.out);
                     }
                 }
                 TlvReply::Push(frame) => self.push(&frame, turn.out),
+                TlvReply::News => {
+                    if let Some(following) = &self.following {
+                        following.feed.heard(&self.port.outbox);
+                    }
+                }
+                TlvReply::Page(page) => self.take_page(page, turn.out),
                 TlvReply::Close => self.ignore_input(),
             }
         }
         self.advance(&[], turn);
     }
 
-    /// This protocol pushes through its replies and follows no topic.
+    /// This protocol has feeds and follows no topic.
     fn pushed(&mut self, _: &Arc<dyn Topic>, _: &Event, turn: &mut Turn<'_>) {
         self.advance(&[], turn);
     }
@@ -322,7 +341,7 @@ impl Session for TlvSession {
     }
 }
 
-impl TlvSession {
+impl<S: Service> TlvSession<S> {
     /// A peer that has closed its side stays closed: there is nothing to linger for.
     fn ignore_input(&mut self) {
         if self.input == Input::Open {
@@ -343,25 +362,27 @@ impl TlvSession {
     }
 }
 
-impl Drop for TlvSession {
+impl<S: Service> Drop for TlvSession<S> {
     fn drop(&mut self) {
         if self.greeted {
-            self.port.service.closed(&Peer::new(self.uid, self.conn, &self.port.outbox));
+            let port = Rc::clone(&self.port);
+            port.service.closed(&mut self.peer(&port));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Heartbeat;
+    use super::super::Router;
     use super::*;
     use crate::exec::mailbox;
 
     #[test]
     fn an_idle_connection_is_small_and_owns_no_memory() {
-        assert!(size_of::<TlvSession>() <= 160, "{}", size_of::<TlvSession>());
+        let size = size_of::<TlvSession<Router<[u64; 2]>>>();
+        assert!(size <= 160, "{size}");
         let (_mailbox, outbox) = mailbox(|| ());
-        let port = Port::new(Box::new(Heartbeat), outbox, Arc::default());
+        let port = Port::new(Router::<()>::new(), outbox, Arc::default());
         let conn = ConnId { slot: 0, generation: 0 };
         let now = Instant::now();
         let mut session = TlvSession::new(conn, Rc::new(port), now);

@@ -314,3 +314,23 @@ fn dev_turns_test_data_on_and_stays_on_this_machine() {
     let errors = Config::load(&open).expect_err("open to all").0;
     assert!(errors[0].starts_with("FANFARE__HTTP__LISTEN: http.listen = \"0.0.0.0:8080\": "));
 }
+
+#[test]
+fn the_ranges_of_a_rain_are_those_of_its_terms() {
+    use fanfare::packet::{MAX_PER_USER, PACKET_FEN, TOTAL_AMOUNT_FEN, TOTAL_COUNT, WIN_PPM};
+    for (key, range) in [
+        ("TOTAL_AMOUNT_FEN", TOTAL_AMOUNT_FEN),
+        ("TOTAL_COUNT", TOTAL_COUNT),
+        ("MIN_FEN", PACKET_FEN),
+        ("MAX_FEN", PACKET_FEN),
+        ("WIN_PPM", WIN_PPM),
+        ("MAX_PER_USER", MAX_PER_USER),
+    ] {
+        let set = |value: i64| {
+            let (name, value) = (format!("FANFARE__RAIN__{key}"), value.to_string());
+            from_environment(&[(&name, &value)]).is_ok()
+        };
+        assert!(set(*range.start()) && set(*range.end()), "{key}");
+        assert!(!set(range.start() - 1) && !set(range.end() + 1), "{key}");
+    }
+}

@@ -2,14 +2,11 @@
 
 use crate::client::Client;
 use crate::server::{Server, Start};
+use fanfare::torture::power::{Bed, Dice};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -25,22 +22,6 @@ struct Attempt {
     worth: i64,
     /// The id that the server answered.
     acknowledged: Option<i64>,
-}
-
-/// A small generator whose seed is printed with every failure.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
 }
 
 /// Sends until the server dies. `enough` is passed once so many gifts are acknowledged.
@@ -67,7 +48,7 @@ fn send_until_death(
     client: usize,
     acknowledged: &AtomicUsize,
 ) -> Vec<Attempt> {
-    let mut dice = Dice(round * 1_000 + client as u64 + 1);
+    let mut dice = Dice::new(round * 1_000 + client as u64 + 1);
     let mut connection = Client::connect(address);
     let mut attempts = Vec::new();
     loop {
@@ -179,156 +160,69 @@ fn kill_9_under_load_loses_nothing_and_doubles_nothing() {
     }
 }
 
-/// The preload library that keeps what was synced; built once per test run.
-fn shim() -> &'static Path {
-    static SHIM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, library) = SHIM.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let library = folder.path().join("power_cut.so");
-        let status = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into()))
-            .args(["--edition", "2024", "--crate-type", "cdylib", "-O", "-o"])
-            .arg(&library)
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shim/power_cut.rs"))
-            .status()
-            .expect("rustc runs");
-        assert!(status.success(), "the power-cut shim compiles");
-        (folder, library)
-    });
-    library
+/// A server on a folder whose power can be cut.
+fn start_on(bed: &Bed) -> Start {
+    let start = Start::on(&bed.live());
+    bed.environment().into_iter().fold(start, |start, (name, value)| start.env(name, value))
 }
 
-/// A folder pair: the live one and what would be left of it without power.
-struct Rig {
-    folder: tempfile::TempDir,
-}
-
-impl Rig {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
-    }
-
-    fn live(&self) -> PathBuf {
-        self.folder.path().join("live")
-    }
-
-    fn durable(&self) -> PathBuf {
-        self.folder.path().join("durable")
-    }
-
-    fn fault(&self) -> PathBuf {
-        self.folder.path().join("fault")
-    }
-
-    fn start(&self) -> Start {
-        Start::on(&self.live())
-            .env("LD_PRELOAD", shim())
-            .env("SHIM_LIVE", self.live())
-            .env("SHIM_DURABLE", self.durable())
-            .env("SHIM_FAULT", self.fault())
-    }
-
-    fn break_sync(&self, fault: &str) {
-        fs::write(self.fault(), fault).expect("writable");
-    }
-
-    /// Leaves in the live folder what a power cut would: synced content, and of each sector that
-    /// was written but not synced, either version.
-    fn cut_power(&self, dice: &mut Dice) {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(self.durable().join("names")).expect("something was synced") {
-            let entry = entry.expect("readable");
-            let inode = fs::read_to_string(entry.path()).expect("an inode");
-            let synced = fs::read(self.durable().join("data").join(inode)).expect("synced data");
-            let live = fs::read(self.live().join(entry.file_name())).unwrap_or_default();
-            files.push((entry.file_name(), torn(synced, &live, dice)));
-        }
-        fs::remove_dir_all(self.live()).expect("removable");
-        fs::remove_dir_all(self.durable()).expect("removable");
-        for folder in [self.live(), self.durable().join("data"), self.durable().join("names")] {
-            fs::create_dir_all(folder).expect("creatable");
-        }
-        // What the disk holds now is durable from here on, synced again or not.
-        for (name, content) in files {
-            let file = self.live().join(&name);
-            fs::write(&file, &content).expect("writable");
-            let inode = fs::metadata(&file).expect("just written").ino().to_string();
-            fs::write(self.durable().join("data").join(&inode), content).expect("writable");
-            fs::write(self.durable().join("names").join(name), inode).expect("writable");
-        }
-    }
-}
-
-fn torn(synced: Vec<u8>, live: &[u8], dice: &mut Dice) -> Vec<u8> {
-    const SECTOR: usize = 512;
-    let mut result = synced;
-    // One round in three keeps nothing of what was not synced; the others keep some sectors.
-    let chance = dice.below(3);
-    for start in (0..live.len()).step_by(SECTOR) {
-        if dice.below(4) >= chance {
-            continue;
-        }
-        let end = (start + SECTOR).min(live.len());
-        if result.len() < end {
-            result.resize(end, 0);
-        }
-        result[start..end].copy_from_slice(&live[start..end]);
-    }
-    result
+fn bed() -> Bed {
+    Bed::new(None).expect("a temporary folder")
 }
 
 #[test]
 fn a_power_cut_under_load_loses_nothing_and_doubles_nothing() {
-    let rig = Rig::new();
+    let bed = bed();
     let mut attempts = Vec::new();
     for round in 1..=rounds() {
         let seed = round * 7_919;
-        let server = rig.start().run();
+        let server = start_on(&bed).run();
         let id = server.id().to_string();
         attempts.extend(load(server.http, 1_000 + round, 300, || {
             let status = Command::new("kill").args(["-9", &id]).status().expect("kill runs");
             assert!(status.success());
         }));
         drop(server);
-        rig.cut_power(&mut Dice(seed));
-        let server = rig.start().run();
+        bed.cut_power(&mut Dice::new(seed)).expect("cut");
+        let server = start_on(&bed).run();
         verify(&server, &attempts, &format!("round {round}, seed {seed}"));
         drop(server);
-        rig.cut_power(&mut Dice(seed + 1));
+        bed.cut_power(&mut Dice::new(seed + 1)).expect("cut");
     }
 }
 
 #[test]
 fn a_failed_sync_ends_acknowledging_and_says_so() {
-    let rig = Rig::new();
-    let server = rig.start().run();
+    let bed = bed();
+    let server = start_on(&bed).run();
     let mut client = server.client();
     let gift = r#"{"audience_id":1,"anchor_id":7,"worth":5}"#;
     assert_eq!(client.post("/gift/send", gift).status, 200);
-    rig.break_sync("fail");
+    bed.set_fault("fail").expect("writable");
     let refused = client.post("/gift/send", gift);
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.header("Retry-After").is_some());
     // The kernel may have dropped the dirty pages: a later sync that succeeds proves nothing.
-    rig.break_sync("");
+    bed.set_fault("").expect("writable");
     assert_eq!(client.post("/gift/send", gift).status, 503);
     assert_eq!(client.get("/gift/worth?id=7").json()["data"]["total_worth"], 5);
     let ready = server.operator().get("/readyz");
     assert_eq!(ready.status, 503);
     assert!(String::from_utf8_lossy(&ready.body).contains("gift"), "{ready:?}");
     drop(server);
-    let server = rig.start().run();
+    let server = start_on(&bed).run();
     assert_eq!(server.operator().get("/readyz").status, 200);
     assert_eq!(server.client().post("/gift/send", gift).status, 200);
 }
 
 #[test]
 fn reads_go_on_while_a_sync_takes_its_time() {
-    let rig = Rig::new();
-    let server = rig.start().run();
+    let bed = bed();
+    let server = start_on(&bed).run();
     let mut writer = server.client();
     let gift = r#"{"audience_id":1,"anchor_id":7,"worth":5}"#;
     assert_eq!(writer.post("/gift/send", gift).status, 200);
-    rig.break_sync("hold");
+    bed.set_fault("hold").expect("writable");
     let length = gift.len();
     let request =
         format!("POST /gift/send HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n{gift}");
@@ -338,7 +232,7 @@ fn reads_go_on_while_a_sync_takes_its_time() {
         assert_eq!(reader.get("/gift/worth?id=7").json()["data"]["total_worth"], 5);
         assert_eq!(reader.get("/gift/journal?id=7").status, 200);
     }
-    rig.break_sync("");
+    bed.set_fault("").expect("writable");
     assert_eq!(writer.reply_to("POST").expect("an answer").status, 200);
     assert_eq!(reader.get("/gift/worth?id=7").json()["data"]["total_worth"], 10);
 }

@@ -3,7 +3,7 @@
 use fanfare::exec::mailbox;
 use fanfare::limits::{SEND_BYTES_HIGH, TLV_DATA_BYTES_MAX};
 use fanfare::session::{ConnId, Phase, SendQueue, Session, Turn};
-use fanfare::tlv::{Heartbeat, Layout, Port, TlvSession};
+use fanfare::tlv::{Layout, Port, Router, TlvSession};
 use std::io::IoSlice;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,13 +34,13 @@ pub fn tlv_connection(data: &[u8]) {
 fn converse(layout: Option<Layout>, stream: &[u8], piece: usize) -> (Vec<u8>, Phase) {
     let (_mailbox, outbox) = mailbox(|| ());
     let uids = Arc::new(AtomicI64::new(0));
-    let port = Rc::new(Port::new(Box::new(Heartbeat), outbox, uids).with_layout(layout));
+    let port = Rc::new(Port::new(Router::<()>::new(), outbox, uids).with_layout(layout));
     let now = Instant::now();
     let conn = ConnId { slot: 0, generation: 0 };
     let mut session = TlvSession::new(conn, port, now);
     let (mut out, mut subscriptions) = (SendQueue::default(), Vec::new());
     let mut sent = Vec::new();
-    let mut step = |session: &mut TlvSession, bytes: Option<&[u8]>| {
+    let mut step = |session: &mut TlvSession<Router<()>>, bytes: Option<&[u8]>| {
         let mut turn =
             Turn { now, date: &[b' '; 29], out: &mut out, subscriptions: &mut subscriptions };
         match bytes {

@@ -4,6 +4,7 @@ use crate::http_rig::Peer;
 use fanfare::http::{HttpSession, Response, Status};
 use fanfare::limits::{PIPELINE_DEPTH_MAX, SEND_BYTES_HIGH};
 use fanfare::session::{Phase, Session};
+use std::sync::Arc;
 use std::time::Duration;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -316,6 +317,24 @@ fn a_slow_reader_of_a_stream_costs_one_event() {
     assert_eq!(peer.text(), [event(2), event(9)].concat());
     let old = peer.board.set(9);
     peer.push(&old);
+    assert_eq!(peer.text(), "", "nothing new");
+}
+
+#[test]
+fn a_stream_of_several_topics_costs_a_slow_reader_one_event_of_each() {
+    let mut peer = Peer::new();
+    let output = peer.say("GET /streams HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 1\r\n\r\n");
+    assert_eq!(output, [STREAM_HEAD, &event(1), &event(101)].concat());
+    assert_eq!(peer.subscriptions.len(), 2);
+    let encore = Arc::clone(&peer.encore);
+    for version in 2..10 {
+        let (board, other) = (peer.board.set(version), encore.set(100 + version));
+        peer.push(&board);
+        peer.push_of(Arc::clone(&encore), &other);
+    }
+    assert_eq!(peer.text(), [event(2), event(9), event(109)].concat());
+    let old = encore.set(109);
+    peer.push_of(encore, &old);
     assert_eq!(peer.text(), "", "nothing new");
 }
 

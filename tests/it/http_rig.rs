@@ -3,6 +3,7 @@
 use fanfare::exec::{Delivery, Mailbox, mailbox};
 use fanfare::http::{
     Answer, HttpOptions, HttpReply, HttpSession, Method, Responder, Response, Router, Service,
+    last_event_id,
 };
 use fanfare::session::{ConnId, Event, Phase, SendQueue, Session, Signal, Topic, Turn};
 use std::cell::RefCell;
@@ -21,6 +22,10 @@ pub(crate) type Pending = Rc<RefCell<Vec<Responder>>>;
 pub(crate) struct Board(Mutex<Event>);
 
 impl Board {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Event { version: 0, bytes: Arc::from([]) })))
+    }
+
     pub(crate) fn set(&self, version: u64) -> Event {
         let bytes = format!("id: {version}\ndata: {version}\n\n").into_bytes().into();
         let event = Event { version, bytes };
@@ -44,6 +49,8 @@ pub(crate) struct Peer {
     pub(crate) session: HttpSession,
     pub(crate) pending: Pending,
     pub(crate) board: Arc<Board>,
+    /// What `/streams` follows beside it.
+    pub(crate) encore: Arc<Board>,
     pub(crate) now: Instant,
     pub(crate) unsent: SendQueue,
     pub(crate) subscriptions: Vec<Arc<dyn Topic>>,
@@ -57,21 +64,22 @@ impl Peer {
 
     pub(crate) fn with_options(options: HttpOptions) -> Self {
         let pending = Pending::default();
-        let board = Arc::new(Board(Mutex::new(Event { version: 0, bytes: Arc::from([]) })));
+        let (board, encore) = (Board::new(), Board::new());
         board.set(1);
-        let service = Rc::new(routes(&pending, &board));
-        Self { pending, board, ..Self::with_service(service, options) }
+        encore.set(101);
+        let service = Rc::new(routes(&pending, &board, &encore));
+        Self { pending, board, encore, ..Self::with_service(service, options) }
     }
 
     pub(crate) fn with_service(service: Rc<dyn Service>, options: HttpOptions) -> Self {
         let (mailbox, outbox) = mailbox(|| {});
         let now = Instant::now();
         let conn = ConnId { slot: 0, generation: 0 };
-        let board = Arc::new(Board(Mutex::new(Event { version: 0, bytes: Arc::from([]) })));
         Self {
             session: HttpSession::new(conn, service, outbox, Rc::new(options), now),
             pending: Pending::default(),
-            board,
+            board: Board::new(),
+            encore: Board::new(),
             now,
             unsent: SendQueue::default(),
             subscriptions: Vec::new(),
@@ -138,13 +146,18 @@ impl Peer {
         let deliveries = self.mailbox.drain();
         let replies = deliveries.filter_map(|delivery| match delivery {
             Delivery::Reply { reply, .. } => Some(reply),
-            Delivery::Changed(_) => None,
+            _ => None,
         });
         replies.collect()
     }
 
     pub(crate) fn push(&mut self, event: &Event) {
-        let topic: Arc<dyn Topic> = Arc::clone(&self.board) as Arc<dyn Topic>;
+        let board = Arc::clone(&self.board);
+        self.push_of(board, event);
+    }
+
+    pub(crate) fn push_of(&mut self, board: Arc<Board>, event: &Event) {
+        let topic: Arc<dyn Topic> = board;
         self.turn(|session, turn| session.pushed(&topic, event, turn));
     }
 
@@ -169,9 +182,11 @@ impl Peer {
     }
 }
 
-/// `/echo` answers what it was sent; `/later` waits for the test; `/panic` fails; `/stream` streams.
-fn routes(pending: &Pending, board: &Arc<Board>) -> Router {
+/// `/echo` answers what it was sent; `/later` waits for the test; `/panic` fails; `/stream` follows a
+/// board, `/streams` two.
+fn routes(pending: &Pending, board: &Arc<Board>, encore: &Arc<Board>) -> Router {
     let (waiting, board) = (Rc::clone(pending), Arc::clone(board));
+    let both: [Arc<dyn Topic>; 2] = [Arc::clone(&board) as _, Arc::clone(encore) as _];
     Router::new()
         .route(Method::Get, "/", |_, _| Answer::now(Response::json("{}")))
         .route_any("/echo", |request, _| {
@@ -185,8 +200,7 @@ fn routes(pending: &Pending, board: &Arc<Board>) -> Router {
         .route(Method::Get, "/panic", |_, _| panic!("as the test asked"))
         .route(Method::Get, "/large", |_, _| Answer::now(Response::json(vec![b'x'; 100_000])))
         .route(Method::Get, "/stream", move |request, _| {
-            let last = request.headers.get("last-event-id");
-            let last = last.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
-            Answer::stream(Arc::clone(&board) as Arc<dyn Topic>, last)
+            Answer::stream(Arc::clone(&board) as Arc<dyn Topic>, last_event_id(request))
         })
+        .route(Method::Get, "/streams", move |_, _| Answer::streams(both.to_vec()))
 }

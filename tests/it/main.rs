@@ -1,8 +1,11 @@
 //! All integration tests, as one binary: it links once and runs in parallel. A module is a subject.
 
+mod access;
 mod audit;
+mod browser;
 mod cli;
 mod client;
+mod clients_process;
 mod config;
 mod counter_api;
 mod counter_crash;
@@ -45,9 +48,11 @@ mod hard_limits;
 mod hard_process;
 mod http_conversation;
 mod http_head;
+mod http_negotiation;
 mod http_rig;
 mod http_router;
 mod http_splits;
+mod log_lines;
 #[cfg(feature = "cluster")]
 mod mongo_lane;
 #[cfg(feature = "cluster")]
@@ -57,12 +62,21 @@ mod net_bytes;
 mod net_harness;
 mod net_lifecycle;
 mod net_topics;
+mod openapi;
 mod ops_metrics;
 mod ops_pprof;
 mod ops_slow;
+mod packet_api;
+mod packet_crash;
+mod packet_disk;
 mod packet_draw;
+mod packet_local;
+mod packet_model;
+mod packet_process;
 mod packet_proof;
 mod packet_rig;
+mod packet_suite;
+mod readme;
 #[cfg(feature = "cluster")]
 mod redis_cluster_lane;
 #[cfg(feature = "cluster")]
@@ -74,6 +88,12 @@ mod redis_tls;
 mod router_rig;
 mod server;
 mod server_rules;
+mod service_manager;
 mod tidy;
+mod tlv_client;
 mod tlv_session;
 mod tlv_talk;
+mod trade_process;
+mod trade_terminal;
+mod web_browser;
+mod web_stream;

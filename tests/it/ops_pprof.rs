@@ -8,19 +8,27 @@ use std::thread;
 
 /// Keeps a server busy from two connections while `work` runs.
 fn under_load<T>(server: &Server, work: impl FnOnce() -> T) -> T {
+    /// Ends the load even where `work` panics: a failed test must not wait for ever.
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let stop = AtomicBool::new(false);
     let load = || {
         let mut client = server.client();
         while !stop.load(Ordering::Relaxed) {
             assert_eq!(client.get("/gift/top?num=10").status, 200);
+            let gift = r#"{"audience_id":1,"anchor_id":7,"worth":5}"#;
+            assert_eq!(client.post("/gift/send", gift).status, 200);
         }
     };
     thread::scope(|scope| {
         scope.spawn(load);
         scope.spawn(load);
-        let result = work();
-        stop.store(true, Ordering::Relaxed);
-        result
+        let _stop = Stop(&stop);
+        work()
     })
 }
 
@@ -60,6 +68,58 @@ fn go_reads_the_profile_and_names_our_functions() {
     }
 }
 
+/// A server that notes one allocation for every 4 KiB, if its build can.
+fn start_sampling() -> Start {
+    let sampling = cfg!(feature = "heap-profiles").to_string();
+    let start = Start::fresh().set("heap_profiling", &sampling);
+    start.env("_RJEM_MALLOC_CONF", "lg_prof_sample:12")
+}
+
+#[cfg(feature = "heap-profiles")]
+#[test]
+fn go_reads_the_heap_and_names_our_functions() {
+    let server = start_sampling().run();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = format!("http://{}/debug/pprof/heap", server.admin);
+    let temp = folder.path().to_str().expect("UTF-8");
+    let save = format!("-output={temp}/top.txt");
+    go(&["tool", "pprof", "-top", "-nodecount=400", &save, &url]);
+    let text = std::fs::read_to_string(folder.path().join("top.txt")).expect("written");
+    assert!(text.contains("Type: inuse_space"), "{text}");
+    for name in ["fanfare::net::event_loop", "fanfare::net::timers"] {
+        assert!(text.contains(name), "{name} is not in\n{text}");
+    }
+    for name in ["_rjem_", "prof_backtrace"] {
+        assert!(!text.contains(name), "{name}, the allocator's own, is in\n{text}");
+    }
+}
+
+#[cfg(feature = "heap-profiles")]
+#[test]
+fn heap_and_cpu_take_turns_and_dev_serves_both_in_public() {
+    let server = start_sampling().arg("--dev").run();
+    let waits = begin_profile(&server, "");
+    check_failure(&server.operator().get("/debug/pprof/heap"), 409, "another profile");
+    drop(waits);
+    let mut client = server.client();
+    let reply = loop {
+        let reply = client.get("/debug/pprof/heap");
+        if reply.status != 409 {
+            break reply;
+        }
+    };
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("Content-Type"), Some("application/octet-stream"));
+    assert!(reply.body.len() > 1_000, "only {} bytes", reply.body.len());
+}
+
+#[cfg(not(feature = "heap-profiles"))]
+#[test]
+fn a_build_without_heap_profiles_refuses_to_start_with_them() {
+    let error = Start::fresh().set("heap_profiling", "true").refused();
+    assert!(error.contains("heap_profiling"), "{error}");
+}
+
 #[test]
 fn a_flamegraph_is_a_picture_with_our_functions_in_it() {
     let server = Server::start();
@@ -90,7 +150,7 @@ fn begin_profile(server: &Server, fields: &str) -> Client {
 fn profiles_one_after_the_other_under_load_harm_nobody() {
     let seconds = std::env::var("PROFILE_SECONDS").map_or(Ok(1), |text| text.parse::<u64>());
     let mut left = seconds.expect("PROFILE_SECONDS is a number");
-    let server = Server::start();
+    let server = start_sampling().run();
     under_load(&server, || {
         let mut operator = server.operator();
         while left > 0 {
@@ -98,6 +158,8 @@ fn profiles_one_after_the_other_under_load_harm_nobody() {
             left -= next;
             let reply = operator.get(&format!("/debug/pprof/profile?seconds={next}"));
             assert_eq!(reply.status, 200);
+            let heap = if cfg!(feature = "heap-profiles") { 200 } else { 409 };
+            assert_eq!(operator.get("/debug/pprof/heap").status, heap);
         }
     });
     server.stop();
@@ -148,11 +210,11 @@ fn the_small_calls_answer_as_go_expects() {
     let text = |reply: Reply| String::from_utf8(reply.body).expect("UTF-8");
     assert!(text(operator.get("/debug/pprof/")).contains("flamegraph"));
     let line = text(operator.get("/debug/pprof/cmdline"));
-    assert!(line.contains("fanfare\0serve\0--listen\0"), "{line:?}");
+    assert!(line.contains("fanfare\0serve\0--data\0"), "{line:?}");
     assert_eq!(text(operator.get("/debug/pprof/symbol")), "num_symbols: 1\n");
     let symbols = text(operator.post("/debug/pprof/symbol", "0x1+zz+0x2"));
     assert_eq!(symbols, "num_symbols: 1\n", "no function is there");
-    check_failure(&operator.get("/debug/pprof/heap"), 501, "no build");
+    check_failure(&operator.get("/debug/pprof/heap"), 409, "heap_profiling");
     for wrong in ["0", "-1", "x", "3601", "1&seconds=2"] {
         let target = format!("/debug/pprof/profile?seconds={wrong}");
         check_failure(&operator.get(&target), 400, "seconds");

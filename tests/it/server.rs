@@ -1,7 +1,7 @@
 //! The real binary on free ports with a folder of its own, ended by its process id.
 
 use crate::client::Client;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -37,7 +37,8 @@ impl Start {
     /// On a folder that the test owns.
     pub(crate) fn on(data: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
-        command.arg("serve").args(["--listen", "127.0.0.1:0"]).arg("--data").arg(data);
+        command.arg("serve").arg("--data").arg(data);
+        command.env("FANFARE__HTTP__LISTEN", "127.0.0.1:0");
         command.env("FANFARE__TLV__LISTEN", "127.0.0.1:0");
         command.env("FANFARE__ADMIN__LISTEN", "127.0.0.1:0");
         command.env("FANFARE__LOOPS", "2");
@@ -133,6 +134,26 @@ impl Start {
     }
 }
 
+/// Runs a command that serves, and stops it with SIGTERM once it says that it is ready.
+pub(crate) fn run_until_ready(mut command: Command) -> Result<(), String> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut lines = stdout.lines().map_while(Result::ok);
+    let is_ready = lines.any(|line| line.starts_with("fanfare ready "));
+    if is_ready {
+        let stopped = Command::new("kill").arg(child.id().to_string()).status();
+        stopped.map_err(|error| error.to_string())?;
+        // Read to the end, or a full pipe would keep it from ending.
+        lines.for_each(drop);
+    }
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    if is_ready && output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)))
+}
+
 impl Server {
     /// A server with the defaults of the tests.
     #[track_caller]
@@ -189,6 +210,16 @@ impl Server {
         let status = self.child.wait().expect("a child of ours");
         assert!(status.success(), "a graceful end exits with 0, not {status}");
         self.into_folder()
+    }
+
+    /// SIGTERM, then all of the log that nobody has read yet, to its end.
+    #[track_caller]
+    pub(crate) fn stop_and_read(mut self) -> String {
+        self.signal("TERM");
+        let mut log = String::new();
+        self.stdout.read_to_string(&mut log).expect("UTF-8");
+        assert!(self.wait().success(), "a graceful end exits with 0");
+        log
     }
 
     /// Waits for the end after a signal.

@@ -5,7 +5,7 @@ use fanfare::exec::mailbox;
 use fanfare::limits::{READ_BYTES_MAX, SEND_BYTES_HIGH, TLV_QUEUE_BYTES_MAX, TLV_WELCOME_DELAY};
 use fanfare::session::{ConnId, Phase, Session};
 use fanfare::tlv::{
-    Answer, Deferral, Frame, Heartbeat, Layout, Message, Peer, Port, Pusher, Responder, Service,
+    Answer, Deferral, Frame, Layout, Message, Peer, Port, Pusher, Responder, Router, Service,
     TlvSession, id,
 };
 use proptest::prelude::*;
@@ -54,7 +54,7 @@ fn who_is_in_the_middle_of_the_first_header_is_not_silent() {
 #[test]
 fn a_forced_layout_greets_at_once() {
     for layout in LAYOUTS {
-        let mut talk = Talk::new(Heartbeat, |port| port.with_layout(Some(layout)));
+        let mut talk = Talk::new(Router::<()>::new(), |port| port.with_layout(Some(layout)));
         assert_eq!(talk.session.deadline(), Some(talk.now), "no wait");
         talk.expire().check(layout, &[WELCOME]);
         talk.receive(&frame(layout, 77, b"")).receive(&frame(layout, id::HEARTBEAT, b"{}"));
@@ -102,7 +102,7 @@ fn http_and_tls_close_a_connection_of_a_forced_layout() {
     for layout in LAYOUTS {
         for input in [b"GET / HTTP/1.1\r\n\r\n".as_slice(), b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"]
         {
-            let mut talk = Talk::new(Heartbeat, |port| port.with_layout(Some(layout)));
+            let mut talk = Talk::new(Router::<()>::new(), |port| port.with_layout(Some(layout)));
             talk.receive(input).check(layout, &[WELCOME]);
             talk.check_phase(Phase::Lingering);
         }
@@ -183,7 +183,7 @@ fn what_waited_for_room_is_answered_once_there_is_some() {
 #[test]
 fn an_idle_client_is_closed_only_where_that_is_configured() {
     let idle = Duration::from_secs(60);
-    let mut talk = Talk::new(Heartbeat, |port| port.with_idle(Some(idle)));
+    let mut talk = Talk::new(Router::<()>::new(), |port| port.with_idle(Some(idle)));
     talk.receive(&frame(Layout::Big, id::HEARTBEAT, b"")).read();
     assert_eq!(talk.session.deadline(), Some(talk.now + idle));
     talk.expire().check_phase(Phase::Lingering);
@@ -193,7 +193,7 @@ fn an_idle_client_is_closed_only_where_that_is_configured() {
 fn uids_are_given_once() {
     let uids = Arc::new(AtomicI64::new(0));
     let (_mailbox, outbox) = mailbox(|| ());
-    let port = Rc::new(Port::new(Box::new(Heartbeat), outbox, Arc::clone(&uids)));
+    let port = Rc::new(Port::new(Router::<()>::new(), outbox, Arc::clone(&uids)));
     let conn = ConnId { slot: 0, generation: 0 };
     let open = || TlvSession::new(conn, Rc::clone(&port), Instant::now()).uid();
     assert_eq!([open(), open(), open()], [1, 2, 3]);
@@ -212,7 +212,7 @@ struct RoomState {
 }
 
 impl Room {
-    fn talk() -> (Self, Talk) {
+    fn talk() -> (Self, Talk<Self>) {
         let room = Self::default();
         (room.clone(), Talk::new(room, |port| port))
     }
@@ -228,18 +228,20 @@ impl Room {
 }
 
 impl Service for Room {
-    fn opened(&self, peer: &Peer<'_>) {
+    type Properties = ();
+
+    fn opened(&self, peer: &mut Peer<'_, ()>) {
         assert_eq!(peer.uid, 42);
         self.0.borrow_mut().visits.push("opened");
         self.0.borrow_mut().pushers.push(peer.pusher());
     }
 
-    fn call(&self, _: &Peer<'_>, message: &Message<'_>, deferral: Deferral<'_>) -> Answer {
+    fn call(&self, _: &mut Peer<'_, ()>, message: &Message<'_>, deferral: Deferral<'_>) -> Answer {
         assert_ne!(message.data, b"panic", "as asked");
         deferral.later(|responder| self.0.borrow_mut().waiting.push((message.id, responder)))
     }
 
-    fn closed(&self, _: &Peer<'_>) {
+    fn closed(&self, _: &mut Peer<'_, ()>) {
         self.0.borrow_mut().visits.push("closed");
     }
 }

@@ -1,8 +1,8 @@
 //! One TLV connection without a socket, and frames to talk to it with.
 
 use fanfare::exec::{Delivery, Mailbox, mailbox};
-use fanfare::session::{ConnId, Phase, SendQueue, Session, Turn};
-use fanfare::tlv::{Heartbeat, Layout, Port, Service, TlvReply, TlvSession, id};
+use fanfare::session::{ConnId, Group, Phase, SendQueue, Session, Turn};
+use fanfare::tlv::{Layout, Port, Router, Service, TlvReply, TlvSession, id};
 use std::io::IoSlice;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,28 +12,34 @@ use std::time::Instant;
 pub(crate) const LAYOUTS: [Layout; 2] = [Layout::Big, Layout::Little];
 
 /// One connection with everything a loop would lend it, and a clock of its own.
-pub(crate) struct Talk {
-    pub(crate) session: TlvSession,
+pub(crate) struct Talk<S: Service = Router<()>> {
+    pub(crate) session: TlvSession<S>,
     mailbox: Mailbox<TlvReply>,
+    groups: Vec<Group>,
     pub(crate) out: SendQueue,
     pub(crate) now: Instant,
 }
 
 impl Talk {
-    pub(crate) fn new(service: impl Service + 'static, adapt: impl FnOnce(Port) -> Port) -> Self {
+    pub(crate) fn heartbeats() -> Self {
+        Self::new(Router::new(), |port| port)
+    }
+}
+
+impl<S: Service> Talk<S> {
+    pub(crate) fn new(service: S, adapt: impl FnOnce(Port<S>) -> Port<S>) -> Self {
         let (mailbox, outbox) = mailbox(|| ());
         let uids = Arc::new(AtomicI64::new(41));
-        let port = Rc::new(adapt(Port::new(Box::new(service), outbox, uids)));
+        let port = Rc::new(adapt(Port::new(service, outbox, uids)));
         let now = Instant::now();
         let session = TlvSession::new(ConnId { slot: 0, generation: 0 }, port, now);
-        Self { session, mailbox, out: SendQueue::default(), now }
+        Self { session, mailbox, groups: Vec::new(), out: SendQueue::default(), now }
     }
 
-    pub(crate) fn heartbeats() -> Self {
-        Self::new(Heartbeat, |port| port)
-    }
-
-    pub(crate) fn turn(&mut self, act: impl FnOnce(&mut TlvSession, &mut Turn<'_>)) -> &mut Self {
+    pub(crate) fn turn(
+        &mut self,
+        act: impl FnOnce(&mut TlvSession<S>, &mut Turn<'_>),
+    ) -> &mut Self {
         let (now, mut subscriptions) = (self.now, Vec::new());
         let (out, date) = (&mut self.out, &[b' '; 29]);
         act(&mut self.session, &mut Turn { now, date, out, subscriptions: &mut subscriptions });
@@ -59,8 +65,17 @@ impl Talk {
     pub(crate) fn deliver(&mut self) -> &mut Self {
         let deliveries: Vec<_> = self.mailbox.drain().collect();
         for delivery in deliveries {
-            let Delivery::Reply { reply, .. } = delivery else { panic!("nobody announces here") };
-            self.turn(|session, turn| session.complete(reply, turn));
+            match delivery {
+                Delivery::Reply { reply, .. } => {
+                    self.turn(|session, turn| session.complete(reply, turn));
+                }
+                Delivery::Tell { group, reply } if self.groups.contains(&group) => {
+                    self.turn(|session, turn| session.complete(reply(), turn));
+                }
+                Delivery::Tell { .. } | Delivery::Changed(_) => {}
+                Delivery::Join { group, .. } => self.groups.push(group),
+                Delivery::Leave { group, .. } => self.groups.retain(|other| *other != group),
+            }
         }
         self
     }

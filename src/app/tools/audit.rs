@@ -7,6 +7,7 @@ use crate::counter;
 use crate::exec::Notifier;
 use crate::gift::local::{self, JournalFile};
 use crate::ops::audit::Report;
+use crate::packet;
 use crate::store::{BadId, DataFolder, OpenError};
 use std::error::Error;
 use std::fmt::Write;
@@ -28,7 +29,8 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
                 .extend(counter::local::audit_files(&folder, &options)?.unwrap_or_default());
             let (name, entry) = (data.display(), audit.folded);
             say(&format!("no server uses {name}; its checkpoint is of entry {entry}\n"))?;
-            Report::new(audit.checks)
+            let packets = packet::local::audit_files(&folder)?;
+            Report::new([audit.checks, packets].concat())
         }
         Err(OpenError::InUse { .. }) => {
             serde_json::from_slice(&operator_client::get(config, "/audit")?)?

@@ -1,8 +1,8 @@
 //! `fanfare export journal`: the journal as text, one line an entry, with exact integers.
 
-use super::progress;
 use crate::cli::ExportFormat;
 use crate::gift::local::{JournalFile, Line, TransferError};
+use crate::progress;
 use serde::Serialize;
 use std::error::Error;
 use std::fs::File;

@@ -13,7 +13,7 @@ use crate::gift::Period;
 use crate::gift::board::Board;
 use crate::gift::ledger::{BoardKey, Ledger};
 use crate::limits::{GIFT_AUDIT_FANS_TOUCHED, GIFT_AUDIT_HOLD_LOOK_UPS, GIFT_AUDIT_HOLD_PLACES};
-use crate::store::sqlite::{self, Trouble};
+use crate::store::sqlite;
 use crate::store::{Audit, Check, DataFolder, OpenError, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -187,10 +187,7 @@ impl Audit for Auditor {
     fn audit(&mut self) -> Result<Vec<Check>, StoreError> {
         self.run().map_err(|error| {
             tracing::error!(%error, "gifts cannot be audited");
-            match sqlite::trouble(&error) {
-                Trouble::Passing => StoreError::Unavailable,
-                Trouble::Fatal => StoreError::Broken,
-            }
+            sqlite::read_failed(&error)
         })
     }
 }

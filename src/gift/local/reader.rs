@@ -137,10 +137,7 @@ impl Store for Reader {
         let found: rusqlite::Result<_> = batch.iter().map(|read| self.look_up(read)).collect();
         found.map_err(|error| {
             tracing::error!(%error, "gifts cannot be looked up");
-            match sqlite::trouble(&error) {
-                sqlite::Trouble::Passing => StoreError::Unavailable,
-                sqlite::Trouble::Fatal => StoreError::Broken,
-            }
+            sqlite::read_failed(&error)
         })
     }
 }

@@ -1,17 +1,18 @@
-//! A preload library that makes a power cut testable: it keeps a second copy of a folder that holds
-//! only what was synced. Built by the tests with `rustc --crate-type cdylib`; no dependencies.
+//! A preload library that makes a power cut and a full disk testable: it keeps a second copy of a
+//! folder that holds only what was synced, and refuses writes when told to. Built by `build.rs` beside
+//! it, and part of the binary; no dependencies.
 //!
 //! `kill -9` alone proves nothing about fsync: the kernel still writes what the process left in the
-//! page cache. A test kills the server and then continues from the second copy.
+//! page cache. Whoever tests kills the server and then continues from the second copy.
 //!
 //! Environment:
 //! - `SHIM_LIVE`: the folder to watch (no trailing slash).
 //! - `SHIM_DURABLE`: where the copy goes: `data/<inode>` is a file's synced content, `names/<name>`
 //!   holds the inode that the name durably refers to.
-//! - `SHIM_FAULT`: a file, read at every sync: `fail` makes it return EIO, `hold` makes it wait until
-//!   the file says something else.
+//! - `SHIM_FAULT`: a file, read at every sync and write: `fail` makes a sync return EIO, `hold` makes
+//!   it wait until the file says something else, `full` makes a write return ENOSPC.
 
-use std::ffi::{CStr, OsStr, c_char, c_int, c_long};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_long, c_void};
 use std::fs::{self, File, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -27,7 +28,16 @@ const SYS_FDATASYNC: c_long = 75;
 const SYS_FSYNC: c_long = 82;
 #[cfg(target_arch = "aarch64")]
 const SYS_FDATASYNC: c_long = 83;
+#[cfg(target_arch = "x86_64")]
+const SYS_WRITE: c_long = 1;
+#[cfg(target_arch = "x86_64")]
+const SYS_PWRITE: c_long = 18;
+#[cfg(target_arch = "aarch64")]
+const SYS_WRITE: c_long = 64;
+#[cfg(target_arch = "aarch64")]
+const SYS_PWRITE: c_long = 68;
 const EIO: c_int = 5;
+const ENOSPC: c_int = 28;
 
 unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
@@ -48,6 +58,43 @@ pub extern "C" fn fsync(fd: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn fdatasync(fd: c_int) -> c_int {
     sync(fd, SYS_FDATASYNC)
+}
+
+/// Replaces libc's `write`.
+#[unsafe(no_mangle)]
+pub extern "C" fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize {
+    if is_full(fd) {
+        return refuse_for_space();
+    }
+    // SAFETY: the call that libc's own wrapper makes, with the caller's arguments.
+    unsafe { syscall(SYS_WRITE, fd, bytes, count) as isize }
+}
+
+/// Replaces libc's `pwrite`.
+#[unsafe(no_mangle)]
+pub extern "C" fn pwrite(fd: c_int, bytes: *const c_void, count: usize, offset: i64) -> isize {
+    if is_full(fd) {
+        return refuse_for_space();
+    }
+    // SAFETY: as in `write`.
+    unsafe { syscall(SYS_PWRITE, fd, bytes, count, offset) as isize }
+}
+
+/// Replaces libc's `pwrite64`.
+#[unsafe(no_mangle)]
+pub extern "C" fn pwrite64(fd: c_int, bytes: *const c_void, count: usize, offset: i64) -> isize {
+    pwrite(fd, bytes, count, offset)
+}
+
+fn refuse_for_space() -> isize {
+    // SAFETY: errno is a thread-local of libc.
+    unsafe { *__errno_location() = ENOSPC };
+    -1
+}
+
+/// Is there no room for a write to `fd`? What lies elsewhere (a log, a socket) has room.
+fn is_full(fd: c_int) -> bool {
+    watched(fd).is_some() && fault() == "full"
 }
 
 fn sync(fd: c_int, number: c_long) -> c_int {

@@ -1,0 +1,81 @@
+//! The door of the public listener: who may call what, and how often, and which scripts may read
+//! the answers. Open unless the operator says otherwise.
+
+mod cors;
+mod forwarded;
+mod rate;
+mod rules;
+pub mod token;
+
+pub use rules::Rules;
+
+use crate::exec::{Follower, Published};
+use crate::http::{Answer, Deferral, Method, Place, Request, Router, Service, Status, Times};
+use rules::Refusal;
+use std::sync::Arc;
+
+/// A router behind the rules of access.
+pub struct Door {
+    router: Router,
+    rules: Follower<Rules>,
+    /// Paths of calls that ask with POST because their question is long: they need `read` alone.
+    reading_posts: Vec<&'static str>,
+}
+
+impl Door {
+    /// The door before `router`, under whatever rules are in effect at each request.
+    pub fn new(
+        router: Router,
+        rules: &Arc<Published<Rules>>,
+        reading_posts: Vec<&'static str>,
+    ) -> Self {
+        Self { router, rules: Follower::new(rules), reading_posts }
+    }
+
+    fn reads(&self, request: &Request<'_>) -> bool {
+        request.method.is_safe()
+            || request.method == Method::Post && self.reading_posts.contains(&request.path)
+    }
+
+    fn refuse(&self, request: &Request<'_>, refusal: Refusal) -> Answer {
+        let refuse = |status, why| self.router.refuse(request, status, why);
+        match refusal {
+            Refusal::Unauthorized => {
+                let answer = refuse(Status::UNAUTHORIZED, "a token is needed, as a bearer");
+                answer.with_header("WWW-Authenticate", "Bearer")
+            }
+            Refusal::Forbidden => {
+                let answer = refuse(Status::FORBIDDEN, "the token's scope is too small");
+                let value = "Bearer error=\"insufficient_scope\"";
+                answer.with_header("WWW-Authenticate", value)
+            }
+            Refusal::TooMany(wait) => {
+                let answer = refuse(Status::TOO_MANY_REQUESTS, "too many requests");
+                // Rounded up: who comes back in that time must find a place.
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                answer.with_header("Retry-After", &seconds.max(1).to_string())
+            }
+        }
+    }
+}
+
+impl Service for Door {
+    fn call(&self, request: &Request<'_>, deferral: Deferral<'_>) -> Answer {
+        let rules = self.rules.get();
+        if rules.is_open {
+            return self.router.call(request, deferral);
+        }
+        let answer = match rules.check(request, self.reads(request)) {
+            Ok(()) => self.router.call(request, deferral),
+            Err(refusal) => self.refuse(request, refusal),
+        };
+        match rules.cors.fields(request) {
+            Some(fields) => answer.with_fields(fields),
+            None => answer,
+        }
+    }
+
+    fn answered(&self, place: Place, code: u16, times: Option<&Times>) {
+        self.router.answered(place, code, times);
+    }
+}

@@ -1,0 +1,236 @@
+//! What the threads of the local packet store share with the loops: the rain on stage, who has how
+//! many packets, and the limits in front of it.
+
+use super::draws::Draws;
+use super::{LocalOptions, Step, StepHook};
+use crate::exec::Published;
+use crate::limits::RAIN_USER_SHARDS;
+use crate::packet::gate::Gate;
+use crate::packet::{
+    Curve, Digest, Point, Rain, Refusal, Shown, Snatched, Source, State, Sum, Version, planned,
+    state, wins,
+};
+use crate::store::sqlite::Condition;
+use crate::store::{Clock, DataFolder};
+use dashmap::DashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Spans of the curve that is shown.
+const CURVE_SPANS: i64 = 60;
+
+pub(super) struct Shared {
+    /// Held so that the folder stays ours until the last thread is done.
+    pub(super) folder: Arc<DataFolder>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) step: Option<StepHook>,
+    pub(super) condition: Arc<Condition>,
+    pub(super) stage: Published<Stage>,
+    pub(super) gate: Gate,
+    /// Request keys in memory.
+    pub(super) keys_held: AtomicU64,
+    pub(super) outcomes: Outcomes,
+    /// The last proof that was asked for, encoded: a rain that is over never changes.
+    proof: Mutex<Option<(i64, Arc<[u8]>)>>,
+}
+
+/// What loops decide by.
+#[derive(Default)]
+pub(super) struct Stage {
+    /// The newest rain.
+    pub(super) rain: Option<OnStage>,
+}
+
+/// A rain under one version of its terms.
+pub(super) struct OnStage {
+    pub(super) id: i64,
+    source: Source,
+    commitment: Digest,
+    pub(super) version: Version,
+    hash: Digest,
+    pub(super) has_ended: bool,
+    pub(super) draws: Arc<Draws>,
+    pub(super) tally: Arc<Tally>,
+}
+
+/// What is handed out of one rain: all of it durable.
+pub(super) struct Tally {
+    handed_count: AtomicI64,
+    handed_fen: AtomicI64,
+    /// Packets by user. In shards, so that no loop waits for a large map to grow.
+    users: DashMap<i64, i64>,
+    curve: RwLock<Curve>,
+}
+
+impl Shared {
+    pub(super) fn new(folder: &Arc<DataFolder>, options: &LocalOptions) -> Self {
+        Self {
+            folder: Arc::clone(folder),
+            clock: Arc::clone(&options.clock),
+            step: options.step.clone(),
+            condition: Arc::new(Condition::new("packet")),
+            stage: Published::default(),
+            gate: Gate::new(&options.gate),
+            keys_held: AtomicU64::new(0),
+            outcomes: Outcomes::default(),
+            proof: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn step(&self, step: Step) {
+        if let Some(hook) = &self.step {
+            hook(step);
+        }
+    }
+
+    /// The encoded proof of a rain, if it was asked for before.
+    pub(super) fn proof(&self, id: i64) -> Option<Arc<[u8]>> {
+        let proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
+        proof.as_ref().filter(|(of, _)| *of == id).map(|(_, encoded)| Arc::clone(encoded))
+    }
+
+    pub(super) fn keep_proof(&self, id: i64, encoded: &Arc<[u8]>) {
+        let kept = Some((id, Arc::clone(encoded)));
+        let old = {
+            let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *proof, kept)
+        };
+        drop(old); // Only here, without the lock: freeing a large one takes time.
+    }
+}
+
+impl OnStage {
+    pub(super) fn new(rain: &Rain, draws: Draws, tally: &Arc<Tally>) -> Self {
+        Self {
+            id: rain.id(),
+            source: rain.source().clone(),
+            commitment: rain.commitment(),
+            version: rain.version().clone(),
+            hash: rain.hash(),
+            has_ended: rain.has_ended(),
+            draws: Arc::new(draws),
+            tally: Arc::clone(tally),
+        }
+    }
+
+    /// Where the rain is at `now_s`.
+    pub(super) fn state(&self, now_s: i64) -> State {
+        state(&self.version.config, self.has_ended, now_s)
+    }
+
+    /// Packets that are left, as of the last commit.
+    pub(super) fn left_count(&self) -> i64 {
+        self.version.config.total_count - self.tally.handed_out().count
+    }
+
+    /// Whether a draw wins under this version.
+    pub(super) fn wins(&self, draw: i64) -> bool {
+        wins(&self.source, self.id, draw, self.version.hit_ppm)
+    }
+
+    pub(super) fn shown(&self, now_s: i64) -> Shown {
+        Shown {
+            id: self.id,
+            state: self.state(now_s),
+            terms: self.version.config,
+            left_count: self.left_count(),
+            commitment: self.commitment,
+            version: self.version.version,
+            hash: self.hash,
+            curve: self.curve(now_s),
+        }
+    }
+
+    fn curve(&self, now_s: i64) -> Vec<Point> {
+        let terms = &self.version.config;
+        let curve = self.tally.curve.read().unwrap_or_else(PoisonError::into_inner);
+        let length_s = terms.ends_at - terms.starts_at;
+        // Each moment once, however short the rain.
+        let spans = CURVE_SPANS.min(length_s).max(1);
+        let moments = (0..=spans).map(|span| {
+            terms.starts_at + length_s / spans * span + length_s % spans * span / spans
+        });
+        moments
+            .map(|at| Point {
+                at,
+                planned: planned(terms, at),
+                granted: (at <= now_s).then(|| curve.before(at)),
+            })
+            .collect()
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            handed_count: AtomicI64::new(0),
+            handed_fen: AtomicI64::new(0),
+            users: DashMap::with_shard_amount(RAIN_USER_SHARDS),
+            curve: RwLock::default(),
+        }
+    }
+}
+
+impl Tally {
+    pub(super) fn handed_out(&self) -> Sum {
+        Sum {
+            count: self.handed_count.load(Ordering::Acquire),
+            fen: self.handed_fen.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Packets that a user has got.
+    pub(super) fn of_user(&self, uid: i64) -> i64 {
+        self.users.get(&uid).map_or(0, |count| *count)
+    }
+
+    /// Counts a packet that is durable. For the bookkeeper alone.
+    pub(super) fn add(&self, uid: i64, value_fen: i64, at_s: i64) {
+        *self.users.entry(uid).or_default() += 1;
+        self.curve.write().unwrap_or_else(PoisonError::into_inner).add(at_s);
+        self.handed_fen.fetch_add(value_fen, Ordering::Relaxed);
+        self.handed_count.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// How snatches ended; for metrics. Loops and the bookkeeper count.
+#[derive(Default)]
+pub(super) struct Outcomes([AtomicU64; Outcomes::NAMES.len()]);
+
+impl Outcomes {
+    /// The outcomes by their names as labels.
+    pub(super) const NAMES: [&'static str; 9] = [
+        "got",
+        "unlucky",
+        "not_started",
+        "ended",
+        "paused",
+        "busy",
+        "too_fast",
+        "no_snatches",
+        "no_packets",
+    ];
+
+    pub(super) fn count(&self, snatched: &Snatched) {
+        let at = match snatched {
+            Snatched::Got { .. } => 0,
+            Snatched::Unlucky { .. } => 1,
+            Snatched::Refused(refusal) => match refusal {
+                Refusal::NotStarted => 2,
+                Refusal::Ended => 3,
+                Refusal::Paused => 4,
+                Refusal::Busy => 5,
+                Refusal::TooFast => 6,
+                Refusal::NoSnatches => 7,
+                Refusal::NoPackets => 8,
+            },
+        };
+        self.0[at].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Names and counts.
+    pub(super) fn all(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
+        Self::NAMES.into_iter().zip(counts).collect()
+    }
+}
