@@ -5,7 +5,7 @@ use crate::http::Method;
 use crate::log::DroppedLines;
 use crate::meter::Tally;
 use crate::ops::audit::Audits;
-use crate::ops::{Kind, LastAudit, Metrics, Page};
+use crate::ops::{Desk, Kind, LastAudit, Metrics, Page};
 use crate::session::Topic;
 use crate::store::{Health, SystemClock};
 use crate::web::{self, Rates};
@@ -26,6 +26,12 @@ pub(super) fn rates(metrics: &Arc<Metrics>) -> Arc<dyn Topic> {
     };
     let kinds = vec![("gifts", succeeded("/gift/send"))];
     Arc::new(Rates::new(Arc::new(SystemClock), kinds))
+}
+
+/// The executor of the operator's own calls.
+pub(super) fn desk(metrics: &mut Metrics, desk: &Desk) {
+    let desk = desk.clone();
+    metrics.add_executors(move || vec![desk.executor()]);
 }
 
 /// Log lines that nobody will read.
