@@ -1,10 +1,14 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod counter;
 pub mod documents;
 mod domain;
 mod figures;
 mod gift;
+#[cfg(feature = "cluster")]
+mod gift_on_cluster;
 pub mod http_port;
 mod packet;
 mod ports;
@@ -28,7 +32,7 @@ use crate::signal::{self, Handlers};
 use crate::store::DataFolder;
 use crate::supervisor::Supervisor;
 use documents::Documents;
-use domain::Ground;
+use domain::{Backing, Ground};
 use ports::{Ports, Shared};
 use reload::Reload;
 use std::error::Error;
@@ -49,7 +53,6 @@ struct Listeners {
 /// Serves until SIGTERM or SIGINT, and through the drain that follows.
 pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Error>> {
     let log = log::start(&config.log)?;
-    let Backend::Local = config.backend;
     // The soft limit of open files is a default for shells; the hard one is the operator's word.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files stays where it is");
@@ -77,15 +80,12 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
         (first.http.local_addr()?, first.tlv.local_addr()?, admin.local_addr()?)
     };
     let notifier = Arc::new(Notifier::default());
-    let folder = DataFolder::open(Path::new(&config.data_dir))?;
-    let ground = Ground { config, folder: &folder, notifier: &notifier };
-    let (room, trades) = trade::open(&ground)?;
-    let domains = vec![gift::open(&ground)?, counter::open(&ground)?, packet::open(&ground)?, room];
+    let Backing { domains, trades, parts, end } = open_domains(config, &notifier)?;
     let ports = Ports::new(config);
     let mut metrics = Metrics::starting();
     ports.show(&mut metrics);
     figures::log(&mut metrics, log.dropped_lines());
-    let (mut served, mut missing, mut auditors, mut threads) = (vec![], vec![], vec![], vec![]);
+    let (mut served, mut missing, mut auditors, mut threads) = (vec![], parts, vec![], vec![]);
     for domain in domains {
         domain.served.show(&mut metrics);
         served.push(domain.served);
@@ -126,6 +126,7 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     // The threads of a store end with its last handle; then all that was accepted is on disk.
     drop(shared);
     threads.into_iter().for_each(Threads::join);
+    end();
     // It ended with the last route that could hand it a call.
     for thread in desk_threads {
         let _ = thread.join();
@@ -154,6 +155,24 @@ fn watch_signals(
         stopping: Box::new(move || supervisor.stopping()),
     };
     signal::watch(Arc::clone(control), handlers)
+}
+
+/// What the configured backend serves.
+fn open_domains(config: &Config, notifier: &Arc<Notifier>) -> Result<Backing, Box<dyn Error>> {
+    match config.backend {
+        Backend::Local => {
+            let folder = DataFolder::open(Path::new(&config.data_dir))?;
+            let ground = Ground { config, folder: &folder, notifier };
+            let (room, trades) = trade::open(&ground)?;
+            let domains =
+                vec![gift::open(&ground)?, counter::open(&ground)?, packet::open(&ground)?, room];
+            Ok(Backing { domains, trades: Some(trades), parts: vec![], end: Box::new(|| ()) })
+        }
+        #[cfg(feature = "cluster")]
+        Backend::Cluster => cluster::open(config, notifier),
+        #[cfg(not(feature = "cluster"))]
+        Backend::Cluster => Err("this program was built without the cluster".into()),
+    }
 }
 
 fn bind(config: &Config) -> Result<Vec<Listeners>, Box<dyn Error>> {

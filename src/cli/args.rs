@@ -66,6 +66,9 @@ pub(super) enum Command {
         /// Which shell.
         shell: Shell,
     },
+    /// Make the boards of a cluster anew from its journal, while they serve: asks the process at
+    /// admin.listen.
+    Rebuild(DataArgs),
 }
 
 #[derive(Debug, ClapArgs)]

@@ -72,6 +72,8 @@ pub enum Tool {
         /// The copy.
         file: PathBuf,
     },
+    /// Makes the boards of a cluster anew from its journal.
+    Rebuild,
 }
 
 /// Runs the program to its end; `serve` is the server, `work` does what is asked of the data,
@@ -123,6 +125,7 @@ where
             let tool = Tool::Token { name, may_read, may_write };
             return end(work(&Config::default(), &tool));
         }
+        Some(Command::Rebuild(at)) => return run_tool(at, &Tool::Rebuild, work),
     };
     let sources = sources(&args);
     let config = match Config::load(&sources) {

@@ -35,18 +35,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What a domain says about its calls.
     ("src/openapi.rs", &["http"]),
     ("src/hello", &["http", "store", "exec", "session", "limits", "rng", "openapi"]),
+    ("src/cluster", &["store", "limits", "meter"]),
     (
         "src/gift",
         &[
-            "http", "store", "exec", "session", "limits", "meter", "rng", "calendar", "order",
-            "openapi",
+            "cluster", "http", "store", "exec", "session", "limits", "meter", "rng", "calendar",
+            "order", "openapi",
         ],
     ),
     (
         "src/counter",
         &[
-            "http", "store", "exec", "session", "limits", "meter", "rng", "calendar", "order",
-            "openapi",
+            "cluster", "http", "store", "exec", "session", "limits", "meter", "rng", "calendar",
+            "order", "openapi",
         ],
     ),
     ("src/packet", &["http", "store", "exec", "session", "limits", "meter", "rng", "openapi"]),
