@@ -46,11 +46,13 @@ pub(super) fn open(config: &Config, notifier: &Arc<Notifier>) -> Result<Backing,
     Ok(Backing { domains, trades, parts, end })
 }
 
+type OpenRoom = (Domain, Arc<Trades>);
+
 /// The room's record is a file of one process: who comes second to a folder serves none.
 fn open_room(
     config: &Config,
     notifier: &Arc<Notifier>,
-) -> Result<Option<(Domain, Arc<Trades>)>, Box<dyn Error>> {
+) -> Result<Option<OpenRoom>, Box<dyn Error>> {
     match DataFolder::open(Path::new(&config.data_dir)) {
         Ok(folder) => trade::open(&Ground { config, folder: &folder, notifier }).map(Some),
         Err(OpenError::InUse { path }) => {
