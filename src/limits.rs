@@ -253,6 +253,10 @@ pub const GIFT_AUDIT_FAN_ENTRIES_MAX: i64 = 100_000;
 /// second this is one in a third of a second.
 pub const RAIN_DRAWS_RESERVED: i64 = 65_536;
 
+/// Encoded proofs that are kept, beside the last one that was asked for: a rain of a million packets has
+/// about 16 MB. Without it, whoever asks for two in turn would have both computed each time.
+pub const RAIN_PROOFS_BYTES_MAX: usize = 64 << 20;
+
 /// Parts of the maps of users that loops read, each with a lock of its own. With a million users a part
 /// grows or is swept in some 50 µs, and only who looks for a user of that part waits.
 pub const RAIN_USER_SHARDS: usize = 256;

@@ -104,6 +104,10 @@ impl Served for Packets {
         api::public_routes(router, &self.shared, &self.stream)
     }
 
+    fn reading_posts(&self) -> &'static [&'static str] {
+        &["/get_wallet_list"]
+    }
+
     fn operator_routes(&self, router: Router) -> Router {
         api::operator_routes(router, &self.shared)
     }

@@ -157,6 +157,11 @@ impl Bookkeeper {
             self.remembered.insert(scope, key.as_str(), id, book.last_time_us);
         }
         self.count_keys();
+        if lines.iter().any(|line| matches!(line, Line::Rain { .. }))
+            && let (Some(rain), Some(own)) = (&book.rain, &own)
+        {
+            self.pace = Pace { rain: rain.id(), draw: own.next, time_us: book.last_time_us };
+        }
         let before = self.shared.stage.get();
         self.book = book;
         let Some(rain) = &self.book.rain else { return };

@@ -10,12 +10,12 @@ use crate::packet::{
 };
 use serde_json::json;
 
-/// How fast draws came since the last look.
+/// Where a rain's draws stood at the last look: how fast they come is told by the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
-    rain: i64,
-    draw: i64,
-    time_us: i64,
+    pub(super) rain: i64,
+    pub(super) draw: i64,
+    pub(super) time_us: i64,
 }
 
 impl Draft {
@@ -225,18 +225,18 @@ impl Draft {
             (None, Some(stage)) => stage.draws.next(),
             (None, None) => return,
         };
-        let passed_us = before.now_us - pace.time_us;
-        let drawn = if pace.rain == id { (draw - pace.draw).max(0) } else { 0 };
-        // At most once a second, whoever made the last version.
-        if pace.rain == id && passed_us < 1_000_000 {
+        let (last, passed_us) = (*pace, before.now_us - pace.time_us);
+        if last.rain == id && passed_us < 1_000_000 {
             return;
         }
         *pace = Pace { rain: id, draw, time_us: before.now_us };
-        let may_change = version.version == 1 || version.at < now_s;
+        // At most once a second, whoever made the last version; and the first look only measures.
+        let may_change = last.rain == id && version.at < now_s;
         if !terms.pacing || rain.state(now_s) != State::Running || !may_change {
             return;
         }
-        let draws_per_s = i128::from(drawn) * 1_000_000 / i128::from(passed_us.max(1));
+        let drawn = i128::from((draw - last.draw).max(0));
+        let draws_per_s = drawn * 1_000_000 / i128::from(passed_us);
         let draws_per_s = i64::try_from(draws_per_s).unwrap_or(i64::MAX);
         let granted = rain.handed_out().count;
         let Some(rate) = hit_ppm(&terms, now_s, granted, draws_per_s, version.hit_ppm) else {

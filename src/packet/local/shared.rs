@@ -4,7 +4,7 @@
 use super::draws::Draws;
 use super::{LocalOptions, Step, StepHook};
 use crate::exec::Published;
-use crate::limits::RAIN_USER_SHARDS;
+use crate::limits::{RAIN_PROOFS_BYTES_MAX, RAIN_USER_SHARDS};
 use crate::packet::gate::Gate;
 use crate::packet::{
     Curve, Digest, Point, Rain, Refusal, Shown, Snatched, Source, State, Sum, Version, planned,
@@ -30,8 +30,8 @@ pub(super) struct Shared {
     /// Request keys in memory.
     pub(super) keys_held: AtomicU64,
     pub(super) outcomes: Outcomes,
-    /// The last proof that was asked for, encoded: a rain that is over never changes.
-    proof: Mutex<Option<(i64, Arc<[u8]>)>>,
+    /// Proofs that were asked for, encoded, newest last: a rain that is over never changes.
+    proofs: Mutex<Vec<(i64, Arc<[u8]>)>>,
 }
 
 /// What loops decide by.
@@ -73,7 +73,7 @@ impl Shared {
             gate: Gate::new(&options.gate),
             keys_held: AtomicU64::new(0),
             outcomes: Outcomes::default(),
-            proof: Mutex::new(None),
+            proofs: Mutex::default(),
         }
     }
 
@@ -85,17 +85,26 @@ impl Shared {
 
     /// The encoded proof of a rain, if it was asked for before.
     pub(super) fn proof(&self, id: i64) -> Option<Arc<[u8]>> {
-        let proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
-        proof.as_ref().filter(|(of, _)| *of == id).map(|(_, encoded)| Arc::clone(encoded))
+        let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        proofs.iter().find(|(of, _)| *of == id).map(|(_, encoded)| Arc::clone(encoded))
     }
 
+    /// Keeps a proof, and the latest others that fit beside it.
     pub(super) fn keep_proof(&self, id: i64, encoded: &Arc<[u8]>) {
-        let kept = Some((id, Arc::clone(encoded)));
-        let old = {
-            let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *proof, kept)
+        let dropped: Vec<_> = {
+            let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+            proofs.push((id, Arc::clone(encoded)));
+            let mut bytes = 0;
+            let newest_first = proofs.iter().rev();
+            let fit = newest_first.take_while(|(_, proof)| {
+                bytes += proof.len();
+                bytes <= RAIN_PROOFS_BYTES_MAX
+            });
+            let kept = fit.count().max(1);
+            let old = proofs.len() - kept;
+            proofs.drain(..old).collect()
         };
-        drop(old); // Only here, without the lock: freeing a large one takes time.
+        drop(dropped); // Only here, without the lock: freeing a large one takes time.
     }
 }
 
