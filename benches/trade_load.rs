@@ -8,6 +8,8 @@
 //! - `trade_load bare`: what `push` is held against: a loop that writes the same frames to the same
 //!   number of sockets, and does nothing else.
 
+#![expect(clippy::print_stdout, reason = "what it measured is its output")]
+
 use clap::{Parser, Subcommand};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};

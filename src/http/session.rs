@@ -8,7 +8,6 @@ use super::head::{self, Connection, Framing, Head};
 use super::head_scan::{self, HeadScan};
 use super::options::HttpOptions;
 use super::reply_queue::{Manner, ReplyQueue, Slot};
-use super::request::Request;
 use super::responder::{Answer, Decision, Deferral, HttpReply};
 use super::response::{Response, Status};
 use super::times::Times;

@@ -9,6 +9,7 @@ use super::RequestKey;
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
+use std::marker::PhantomData;
 
 /// Parts of the time that keys are kept. Forgetting drops a whole part: a key lives an eighth
 /// longer than asked at most, and costs no place in a queue of its own.
@@ -17,12 +18,14 @@ const SLICES: i64 = 8;
 /// Keys by age. A `scope` (a path, or a user of it) sets them apart: the same key there is another
 /// key.
 #[derive(Debug)]
-pub struct Remembered {
+pub struct Remembered<S> {
     hasher: RandomState,
     keep_us: i64,
     slice_us: i64,
     /// Oldest first. Invariant: `until_us` grows strictly.
     slices: VecDeque<Slice>,
+    /// One type for all: equal scopes of two types would hash apart.
+    scope: PhantomData<fn(S)>,
 }
 
 #[derive(Debug)]
@@ -34,15 +37,21 @@ struct Slice {
     same_hash: Vec<(u64, i64)>,
 }
 
-impl Remembered {
+impl<S: Hash> Remembered<S> {
     /// Keeps every key for at least `keep_us` microseconds.
     pub fn new(keep_us: i64) -> Self {
         let slice_us = (keep_us / SLICES).max(1);
-        Self { hasher: RandomState::new(), keep_us, slice_us, slices: VecDeque::new() }
+        Self {
+            hasher: RandomState::new(),
+            keep_us,
+            slice_us,
+            slices: VecDeque::new(),
+            scope: PhantomData,
+        }
     }
 
     /// Rows that may have been made under this key, newest first.
-    pub fn find(&self, scope: impl Hash, key: &RequestKey) -> impl Iterator<Item = i64> {
+    pub fn find(&self, scope: S, key: &RequestKey) -> impl Iterator<Item = i64> {
         let hash = self.hash(scope, key.as_str());
         self.slices.iter().rev().flat_map(move |slice| {
             let twins = slice.same_hash.iter().filter(move |twin| twin.0 == hash);
@@ -51,7 +60,7 @@ impl Remembered {
     }
 
     /// Remembers that `key` made row `id` at `time_us`. Times must not fall.
-    pub fn insert(&mut self, scope: impl Hash, key: &str, id: i64, time_us: i64) {
+    pub fn insert(&mut self, scope: S, key: &str, id: i64, time_us: i64) {
         let hash = self.hash(scope, key);
         if self.slices.back().is_none_or(|slice| slice.until_us <= time_us) {
             self.forget(time_us);
@@ -85,7 +94,7 @@ impl Remembered {
         self.slices.is_empty()
     }
 
-    fn hash(&self, scope: impl Hash, key: &str) -> u64 {
+    fn hash(&self, scope: S, key: &str) -> u64 {
         self.hasher.hash_one((scope, key))
     }
 }
@@ -98,7 +107,7 @@ mod tests {
         RequestKey::new(text).expect("a valid key")
     }
 
-    fn found(memory: &Remembered, scope: u8, text: &str) -> Vec<i64> {
+    fn found(memory: &Remembered<u8>, scope: u8, text: &str) -> Vec<i64> {
         memory.find(scope, &key(text)).collect()
     }
 

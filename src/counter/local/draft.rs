@@ -16,7 +16,7 @@ pub(super) struct Before<'a> {
     pub(super) journal: &'a Connection,
     pub(super) counters: &'a Counters,
     pub(super) calendar: &'a Calendar,
-    pub(super) remembered: &'a Remembered,
+    pub(super) remembered: &'a Remembered<u8>,
     pub(super) last_id: i64,
     /// The time of the batch: never before the newest entry's.
     pub(super) now_us: i64,

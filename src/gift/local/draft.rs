@@ -12,7 +12,7 @@ use std::collections::HashMap;
 pub(super) struct Before<'a> {
     pub(super) journal: &'a Connection,
     pub(super) boards: &'a Boards,
-    pub(super) remembered: &'a Remembered,
+    pub(super) remembered: &'a Remembered<u8>,
     pub(super) last_id: i64,
     pub(super) last_time_us: i64,
     pub(super) now_us: i64,

@@ -5,7 +5,7 @@ use super::draws::Draws;
 use super::journal::{self, Line};
 use super::manage::Pace;
 use super::shared::{OnStage, Shared, Stage};
-use super::{Step, load};
+use super::{Scope, Step, load};
 use crate::packet::{Manage, Managed, Open, Opened, Snatch, Snatched};
 use crate::store::sqlite::Writer;
 use crate::store::{OpenError, Remembered, Store, StoreError};
@@ -46,7 +46,7 @@ pub(super) struct Keep {
 pub(super) struct Bookkeeper {
     shared: Arc<Shared>,
     record: Writer,
-    remembered: Remembered,
+    remembered: Remembered<Scope>,
     book: Book,
     pace: Pace,
     keep: Keep,

@@ -30,7 +30,7 @@ pub(super) struct Book {
 /// What the journal and memory hold before the batch.
 pub(super) struct Before<'a> {
     pub(super) journal: &'a Connection,
-    pub(super) remembered: &'a Remembered,
+    pub(super) remembered: &'a Remembered<Scope>,
     pub(super) stage: Option<&'a OnStage>,
     pub(super) now_us: i64,
 }

@@ -3,7 +3,7 @@
 use super::draft::Book;
 use super::journal::{self, VERSION_COLUMNS};
 use super::shared::Tally;
-use super::{CHANGE, CREATE, MANAGE, OPEN, SNATCH};
+use super::{CHANGE, CREATE, MANAGE, OPEN, SNATCH, Scope};
 use crate::packet::{Chunk, Digest, Journaled, Rain, Seed, Sum, Terms};
 use crate::store::sqlite::refused;
 use crate::store::{OpenError, Remembered};
@@ -33,7 +33,7 @@ pub(super) fn book(
     path: &Path,
     record: &Connection,
     keep_us: i64,
-    remembered: &mut Remembered,
+    remembered: &mut Remembered<Scope>,
 ) -> Result<Loaded, OpenError> {
     let loaded = read(record, keep_us, remembered).map_err(|error| refused(path, error))?;
     loaded.map_err(|detail| OpenError::Damaged { path: path.to_path_buf(), detail })
@@ -42,7 +42,7 @@ pub(super) fn book(
 fn read(
     record: &Connection,
     keep_us: i64,
-    remembered: &mut Remembered,
+    remembered: &mut Remembered<Scope>,
 ) -> rusqlite::Result<Result<Loaded, String>> {
     let mut book = Book::default();
     let (packet_us, opening_us);
@@ -146,7 +146,11 @@ fn last_chunk(record: &Connection, rain: i64) -> rusqlite::Result<Option<(Chunk,
 }
 
 /// Remembers every key since `since_us`.
-fn keys(record: &Connection, since_us: i64, remembered: &mut Remembered) -> rusqlite::Result<()> {
+fn keys(
+    record: &Connection,
+    since_us: i64,
+    remembered: &mut Remembered<Scope>,
+) -> rusqlite::Result<()> {
     for (scope, table, id) in [(SNATCH, "packet", "envelope_id"), (OPEN, "opening", "id")] {
         let first = first_since(record, table, id, since_us)?;
         let sql = format!(

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 pub(super) struct Bookkeeper {
     shared: Arc<Shared>,
     journal: Writer,
-    remembered: Remembered,
+    remembered: Remembered<Scope>,
     last_id: i64,
     last_time_us: i64,
 }

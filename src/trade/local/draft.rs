@@ -27,7 +27,7 @@ impl Scope {
 pub(super) struct Before<'a> {
     pub(super) journal: &'a Connection,
     pub(super) book: &'a Book,
-    pub(super) remembered: &'a Remembered,
+    pub(super) remembered: &'a Remembered<Scope>,
     pub(super) last_id: i64,
     pub(super) last_time_us: i64,
     pub(super) now_us: i64,
