@@ -153,7 +153,7 @@ pub const GIFT_FOLD_CACHE_KIB: i64 = 16 * 1024;
 /// Pages of 4 KiB in the write-ahead log of a record before its writer moves them into the file.
 pub const RECORD_LOG_PAGES_MAX: i32 = 4096;
 
-/// Counters that there may be, whatever their types: about 150 bytes each for the count, and as much
+/// Counters that there may be, whatever their types: about 110 bytes each for the count, and as much
 /// again for each window in which they are counted.
 pub const COUNTERS_MAX: usize = 10_000_000;
 

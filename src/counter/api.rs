@@ -19,8 +19,8 @@ pub struct ApiOptions {
     pub types: Arc<Types>,
 }
 
-/// What every handler needs.
-#[derive(Clone)]
+/// What every handler of one loop needs. Each loop has its own, so that the loops do not count
+/// references to the same thing.
 struct Calls {
     store: Arc<dyn Store>,
     options: ApiOptions,
@@ -34,7 +34,8 @@ type Decoded<T> = Result<T, FieldError>;
 #[must_use]
 pub fn public_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOptions) -> Router {
     let calls = Calls { store: Arc::clone(store), options: options.clone(), error: wire::error };
-    let of = || calls.clone();
+    let calls = Arc::new(calls);
+    let of = || Arc::clone(&calls);
     let (adds, reads, batches, hots, asks, leaves) = (of(), of(), of(), of(), of(), of());
     router
         .errors(PREFIX, wire::error)
@@ -68,7 +69,8 @@ const USERS: &str = "/api/v1/counter/{resource_id}/{counter_type}/users/{user_id
 pub fn operator_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOptions) -> Router {
     let calls =
         Calls { store: Arc::clone(store), options: options.clone(), error: Response::error };
-    let recounts = calls.clone();
+    let calls = Arc::new(calls);
+    let recounts = Arc::clone(&calls);
     router
         .route(Method::Post, "/api/v1/counter/recount", move |request, deferral| {
             let decoded = decode::recount(&recounts.options.types, request);
@@ -92,7 +94,7 @@ fn corrected(named: &Named, count: Option<i64>, correction: i64, now_s: i64) -> 
 
 impl Calls {
     fn write(
-        &self,
+        self: &Arc<Self>,
         decoded: Decoded<(Named, Write)>,
         deferral: Deferral<'_>,
         told: Told,
@@ -101,14 +103,14 @@ impl Calls {
             Ok(decoded) => decoded,
             Err(error) => return self.refuse(&error),
         };
-        let calls = self.clone();
+        let calls = Arc::clone(self);
         deferral.later(|responder| {
             let then = move |written| responder.send(calls.written(&named, &written, told));
             self.store.write(write, Box::new(then));
         })
     }
 
-    fn count(&self, decoded: Decoded<(Named, Read)>, deferral: Deferral<'_>) -> Answer {
+    fn count(self: &Arc<Self>, decoded: Decoded<(Named, Read)>, deferral: Deferral<'_>) -> Answer {
         match decoded {
             Err(error) => self.refuse(&error),
             Ok((named, read)) => self.read(&read, deferral, move |found, now_s| match found {
@@ -118,7 +120,11 @@ impl Calls {
         }
     }
 
-    fn batch(&self, decoded: Decoded<(Dialect, Vec<Named>)>, deferral: Deferral<'_>) -> Answer {
+    fn batch(
+        self: &Arc<Self>,
+        decoded: Decoded<(Dialect, Vec<Named>)>,
+        deferral: Deferral<'_>,
+    ) -> Answer {
         let (dialect, named) = match decoded {
             Ok(decoded) => decoded,
             Err(error) => return self.refuse(&error),
@@ -131,7 +137,7 @@ impl Calls {
         })
     }
 
-    fn hot(&self, decoded: Decoded<(Id, Read)>, deferral: Deferral<'_>) -> Answer {
+    fn hot(self: &Arc<Self>, decoded: Decoded<(Id, Read)>, deferral: Deferral<'_>) -> Answer {
         match decoded {
             Err(error) => self.refuse(&error),
             Ok((counter_type, read)) => self.read(&read, deferral, move |found, _| match found {
@@ -141,7 +147,7 @@ impl Calls {
         }
     }
 
-    fn is_counted(&self, decoded: Decoded<Read>, deferral: Deferral<'_>) -> Answer {
+    fn is_counted(self: &Arc<Self>, decoded: Decoded<Read>, deferral: Deferral<'_>) -> Answer {
         match decoded {
             Err(error) => self.refuse(&error),
             Ok(read) => self.read(&read, deferral, |found, _| match found {
@@ -153,12 +159,12 @@ impl Calls {
 
     /// Asks the store. `encode` gets what it found, and the second of the answer.
     fn read(
-        &self,
+        self: &Arc<Self>,
         read: &Read,
         deferral: Deferral<'_>,
         encode: impl FnOnce(Found, i64) -> Option<Vec<u8>> + Send + 'static,
     ) -> Answer {
-        let calls = self.clone();
+        let calls = Arc::clone(self);
         let render = move |found: Result<Found, StoreError>| {
             let body = found.map(|found| encode(found, calls.now_s()));
             match body {

@@ -45,8 +45,8 @@ struct Gate {
 
 impl Gate {
     fn of(rig: &mut Rig) -> Self {
-        let ((hold, held), (open, opened)) = (channel(), channel());
-        let (first, ends) = (AtomicBool::new(true), Mutex::new((hold, opened)));
+        let ((taken, held), (open, go_on)) = (channel(), channel());
+        let (first, ends) = (AtomicBool::new(true), Mutex::new((taken, go_on)));
         rig.options.step = Some(Arc::new(move |step| {
             if step == Step::Decided && first.swap(false, Ordering::Relaxed) {
                 let ends = ends.lock().expect("no panic within");

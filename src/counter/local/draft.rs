@@ -59,6 +59,9 @@ impl Draft {
         before: &Before<'_>,
         write: Write,
     ) -> rusqlite::Result<Written> {
+        if let Some(count) = self.join(&write) {
+            return Ok(Written::Done { count: Some(count), correction: 0, replayed: false });
+        }
         let mut counter = self.counter(before, &write.counter);
         if let Some(earlier) = self.earlier(before, &write)? {
             return Ok(if earlier.is_of(&write) {
@@ -89,6 +92,17 @@ impl Draft {
         counter.sums = sums;
         let correction = self.take_up(before, &mut counter, write, delta);
         Ok(Written::Done { count: Some(sums.count), correction, replayed: false })
+    }
+
+    /// Adds a plain increment to the entry of earlier ones of its counter, if there is one that can
+    /// hold it: of a busy counter all but the first of a batch. Returns the count.
+    fn join(&mut self, write: &Write) -> Option<i64> {
+        let (Action::Add { delta, .. }, None) = (&write.action, &write.key) else { return None };
+        let counter = self.counters.get_mut(&write.counter)?;
+        let entry = self.entries.get_mut(counter.open?)?;
+        let (sums, sum) = (counter.sums.checked_add(*delta)?, entry.delta.checked_add(*delta)?);
+        (counter.sums, entry.delta) = (sums, sum);
+        Some(sums.count)
     }
 
     /// The counter as it is after the commands so far.
@@ -145,14 +159,8 @@ impl Draft {
         let Write { counter: name, action, path, key } = write;
         self.new_counters += usize::from(std::mem::take(&mut counter.is_new));
         let (kind, user, reason) = match action {
-            Action::Add { user, .. } => {
-                if key.is_none() && self.join_open(counter, delta) {
-                    self.counters.insert(name, *counter);
-                    return 0;
-                }
-                // Who asked tells retries apart, and nothing else.
-                (Kind::Added, user.filter(|_| key.is_some()), None)
-            }
+            // Who asked tells retries apart, and nothing else.
+            Action::Add { user, .. } => (Kind::Added, user.filter(|_| key.is_some()), None),
             Action::Join { user } => (Kind::Joined, Some(user), None),
             Action::Leave { user } => (Kind::Left, Some(user), None),
             Action::Recount { reason } => (Kind::Recounted, None, Some(reason)),
@@ -187,15 +195,6 @@ impl Draft {
         let correction = correction(&entry);
         self.entries.push(entry);
         correction
-    }
-
-    /// Adds to the entry of the counter's earlier increments, if there is one that can hold it.
-    fn join_open(&mut self, counter: &Drafted, delta: i64) -> bool {
-        let open = counter.open.and_then(|at| self.entries.get_mut(at));
-        let Some(entry) = open else { return false };
-        let Some(sum) = entry.delta.checked_add(delta) else { return false };
-        entry.delta = sum;
-        true
     }
 }
 
