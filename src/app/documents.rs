@@ -2,7 +2,7 @@
 
 use crate::http::{Answer, Method, Representation, Response, Router};
 use crate::openapi::{self, Listener, Part};
-use crate::{gift, hello, ops};
+use crate::{counter, gift, hello, ops, packet, trade, web};
 use std::iter;
 use std::sync::{Arc, OnceLock};
 
@@ -40,7 +40,15 @@ impl Documents {
 
 /// What each domain says about its calls, whether they are served here or not.
 pub fn parts() -> Vec<Part> {
-    vec![gift::openapi::part(), hello::openapi::part(), ops::openapi::part()]
+    vec![
+        gift::openapi::part(),
+        counter::openapi::part(),
+        packet::openapi::part(),
+        trade::openapi::part(),
+        hello::openapi::part(),
+        web::openapi::part(),
+        ops::openapi::part(),
+    ]
 }
 
 fn encode(calls: &Calls) -> Representation {

@@ -99,6 +99,10 @@ impl Served for Packets {
         api::public_routes(router, &self.shared)
     }
 
+    fn reading_posts(&self) -> &'static [&'static str] {
+        api::READING_POSTS
+    }
+
     fn operator_routes(&self, router: Router) -> Router {
         api::operator_routes(router, &self.shared)
     }

@@ -6,6 +6,9 @@ use crate::http::{Answer, Body, Deferral, FieldError, Method, Request, Response,
 use crate::store::StoreError;
 use std::sync::Arc;
 
+/// Public calls that ask with POST and change nothing.
+pub const READING_POSTS: &[&str] = &["/get_wallet_list"];
+
 /// Adds the public calls.
 #[must_use]
 pub fn public_routes(router: Router, store: &Arc<dyn Store>) -> Router {

@@ -13,6 +13,7 @@ mod decode;
 pub mod gate;
 pub mod local;
 mod luck;
+pub mod openapi;
 mod pacing;
 pub mod proof;
 mod rain;

@@ -9,6 +9,7 @@ pub mod book;
 mod decode;
 pub mod local;
 pub mod market;
+pub mod openapi;
 pub mod opening;
 mod room;
 pub mod sim;
