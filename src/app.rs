@@ -1,10 +1,15 @@
 //! The composition root: opens the stores, starts the loops, waits for the end.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod counter;
+mod demo;
 pub mod documents;
 mod domain;
 mod figures;
 mod gift;
+#[cfg(feature = "cluster")]
+mod gift_on_cluster;
 pub mod http_port;
 mod packet;
 mod ports;
@@ -28,7 +33,7 @@ use crate::signal::{self, Handlers};
 use crate::store::DataFolder;
 use crate::supervisor::Supervisor;
 use documents::Documents;
-use domain::Ground;
+use domain::{Backing, Ground};
 use ports::{Ports, Shared};
 use reload::Reload;
 use std::error::Error;
@@ -49,7 +54,6 @@ struct Listeners {
 /// Serves until SIGTERM or SIGINT, and through the drain that follows.
 pub fn serve(config: &Config, options: &ServeOptions) -> Result<(), Box<dyn Error>> {
     let log = log::start(&config.log)?;
-    let Backend::Local = config.backend;
     // The soft limit of open files is a default for shells; the hard one is the operator's word.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files stays where it is");
@@ -77,15 +81,12 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
         (first.http.local_addr()?, first.tlv.local_addr()?, admin.local_addr()?)
     };
     let notifier = Arc::new(Notifier::default());
-    let folder = DataFolder::open(Path::new(&config.data_dir))?;
-    let ground = Ground { config, folder: &folder, notifier: &notifier };
-    let (room, trades) = trade::open(&ground)?;
-    let domains = vec![gift::open(&ground)?, counter::open(&ground)?, packet::open(&ground)?, room];
+    let Backing { domains, trades, parts, end } = open_domains(config, &notifier)?;
     let ports = Ports::new(config);
     let mut metrics = Metrics::starting();
     ports.show(&mut metrics);
     figures::log(&mut metrics, log.dropped_lines());
-    let (mut served, mut missing, mut auditors, mut threads) = (vec![], vec![], vec![], vec![]);
+    let (mut served, mut missing, mut auditors, mut threads) = (vec![], parts, vec![], vec![]);
     for domain in domains {
         domain.served.show(&mut metrics);
         served.push(domain.served);
@@ -96,8 +97,9 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     let last_audit = Arc::new(LastAudit::default());
     let audits = ops::audit::start(auditors, &last_audit)?;
     figures::audit(&mut metrics, &audits, last_audit);
-    let metrics = Arc::new(metrics);
     let (desk, desk_threads) = Desk::open()?;
+    figures::desk(&mut metrics, &desk);
+    let metrics = Arc::new(metrics);
     let shared = Arc::new(Shared {
         readiness: Arc::new(Readiness::new(Arc::clone(&control), missing)),
         domains: served,
@@ -121,10 +123,13 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     log.announce_ready(addresses.0, addresses.1, addresses.2);
     supervisor.ready("serving");
     supervisor.watch(Arc::clone(&control))?;
+    let audience = demo::begin(options.demo, log, addresses, config.admin.token.expose())?;
     let result = wait_for(loops, &control);
+    drop(audience);
     // The threads of a store end with its last handle; then all that was accepted is on disk.
     drop(shared);
     threads.into_iter().for_each(Threads::join);
+    end();
     // It ended with the last route that could hand it a call.
     for thread in desk_threads {
         let _ = thread.join();
@@ -153,6 +158,24 @@ fn watch_signals(
         stopping: Box::new(move || supervisor.stopping()),
     };
     signal::watch(Arc::clone(control), handlers)
+}
+
+/// What the configured backend serves.
+fn open_domains(config: &Config, notifier: &Arc<Notifier>) -> Result<Backing, Box<dyn Error>> {
+    match config.backend {
+        Backend::Local => {
+            let folder = DataFolder::open(Path::new(&config.data_dir))?;
+            let ground = Ground { config, folder: &folder, notifier };
+            let (room, trades) = trade::open(&ground)?;
+            let domains =
+                vec![gift::open(&ground)?, counter::open(&ground)?, packet::open(&ground)?, room];
+            Ok(Backing { domains, trades: Some(trades), parts: vec![], end: Box::new(|| ()) })
+        }
+        #[cfg(feature = "cluster")]
+        Backend::Cluster => cluster::open(config, notifier),
+        #[cfg(not(feature = "cluster"))]
+        Backend::Cluster => Err("this program was built without the cluster".into()),
+    }
 }
 
 fn bind(config: &Config) -> Result<Vec<Listeners>, Box<dyn Error>> {

@@ -15,6 +15,7 @@ pub mod app;
 pub mod calendar;
 pub mod cli;
 pub mod client;
+pub mod cluster;
 pub mod config;
 pub mod counter;
 pub mod exec;

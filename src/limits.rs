@@ -259,6 +259,29 @@ pub const RAIN_USER_SHARDS: usize = 256;
 
 /// How often a rain is looked at although nobody snatches: hit rates change at most once a second.
 pub const RAIN_TICK: Duration = Duration::from_secs(1);
+/// Jobs that may wait for the threads that talk to `MongoDB`: each is a batch or a look-up, so these
+/// are seconds of work.
+pub const LANE_JOBS_MAX: usize = 256;
+
+/// Rounds of gifts that a process has under way at once in a cluster: while one goes into the
+/// journal, others go into the view.
+pub const GIFT_CLUSTER_WRITERS: usize = 4;
+
+/// Different questions about boards under way at once, each one command in some pipeline.
+pub const GIFT_BOARD_READS_MAX: usize = 1024;
+
+/// Boards, places and totals remembered for the time when Redis is away; a board of a thousand
+/// places takes 32 kB.
+pub const GIFT_BOARDS_KNOWN_MAX: usize = 1024;
+
+/// Rows of a board that an audit of a cluster reads at once: Redis stands still for about 0.5 ms.
+pub const GIFT_AUDIT_SLICE_ROWS: usize = 500;
+
+/// Journal documents that an audit of a cluster reads at once; more than any batch has.
+pub const GIFT_AUDIT_PAGE_DOCUMENTS: usize = 10_000;
+
+/// Revokes that may wait for their gift to be found.
+pub const GIFT_LOOKUPS_WAITING_MAX: usize = 1024;
 
 const _: () = {
     assert!(GIFT_AUDIT_HOLD_PLACES > 1, "slices overlap by one place");

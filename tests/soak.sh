@@ -6,7 +6,8 @@
 # number of random cases per property (20,000 unless told), FANFARE_CLUSTER_SEEDS that of simulated
 # clusters (50,000 unless told), PROFILE_SECONDS how long to profile under load (600 unless told; it
 # takes twice as long, since every load is repeated without), CALL_EXAMPLES that of random requests
-# per call (1,000 unless told).
+# per call (1,000 unless told), FANFARE_CLUSTER_ROUNDS how often everything happens to the processes of
+# a real cluster (5 unless told).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-300}"
@@ -20,6 +21,12 @@ FANFARE_BENCH_SECONDS=30 FANFARE_BENCH_ROUNDS=$(((PROFILE_SECONDS + 29) / 30)) .
 
 echo "== the calls against their description, ${CALL_EXAMPLES:=1000} examples each"
 tests/schemathesis.sh "$CALL_EXAMPLES"
+
+echo "== clusters whose servers and networks fail, ${FANFARE_CLUSTER_ROUNDS:=5} rounds each"
+export FANFARE_CLUSTER_ROUNDS
+cargo test --locked --test it -- cluster_process --nocapture
+# Once is enough.
+unset FANFARE_CLUSTER_ROUNDS
 
 echo "== properties, ${PROPTEST_CASES:=20000} cases each"
 export PROPTEST_CASES FANFARE_CLUSTER_SEEDS="${FANFARE_CLUSTER_SEEDS:-50000}"

@@ -1,5 +1,6 @@
 //! What a domain brings to the process, whatever it is about.
 
+use super::trade::Trades;
 use crate::config::Config;
 use crate::exec::{Notifier, Threads};
 use crate::http::{FieldError, Router};
@@ -25,6 +26,17 @@ pub(super) struct Domain {
     pub(super) auditor: Box<dyn Audit>,
     /// They end when the last handle to the domain is dropped.
     pub(super) threads: Threads,
+}
+
+/// All that a backend serves.
+pub(super) struct Backing {
+    pub(super) domains: Vec<Domain>,
+    /// The trading room, which TLV serves; in a cluster some processes have none.
+    pub(super) trades: Option<Arc<Trades>>,
+    /// What it stands on, for `/readyz`.
+    pub(super) parts: Vec<Part>,
+    /// Ends what the domains stood on, after their threads.
+    pub(super) end: Box<dyn FnOnce()>,
 }
 
 /// What the loops and the operator see of a domain; shared by all of them.

@@ -5,7 +5,7 @@ use crate::http::Method;
 use crate::log::DroppedLines;
 use crate::meter::Tally;
 use crate::ops::audit::Audits;
-use crate::ops::{Kind, LastAudit, Metrics, Page};
+use crate::ops::{Desk, Kind, LastAudit, Metrics, Page};
 use crate::session::Topic;
 use crate::store::{Health, SystemClock};
 use crate::web::{self, Rates};
@@ -24,8 +24,18 @@ pub(super) fn rates(metrics: &Arc<Metrics>) -> Arc<dyn Topic> {
         let metrics = Arc::clone(metrics);
         Box::new(move || metrics.succeeded("http", Method::Post, pattern)) as web::Total
     };
-    let kinds = vec![("gifts", succeeded("/gift/send"))];
+    let kinds = vec![
+        ("gifts", succeeded("/gift/send")),
+        ("counts", succeeded("/api/v1/counter/increment")),
+        ("snatches", succeeded("/snatch")),
+    ];
     Arc::new(Rates::new(Arc::new(SystemClock), kinds))
+}
+
+/// The executor of the operator's own calls.
+pub(super) fn desk(metrics: &mut Metrics, desk: &Desk) {
+    let desk = desk.clone();
+    metrics.add_executors(move || vec![desk.executor()]);
 }
 
 /// Log lines that nobody will read.

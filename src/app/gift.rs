@@ -32,22 +32,24 @@ pub(super) fn open(ground: &Ground<'_>) -> Result<Domain, Box<dyn Error>> {
 
 /// How the gift store is to be run; also for tools that work on its files.
 pub(super) fn local_options(config: &Config, notifier: &Arc<Notifier>) -> LocalOptions {
-    let keep = &config.gift.keep;
-    let seconds = |span: &Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
     LocalOptions {
         zone: config.time_zone.clone(),
-        keep: Keep {
-            hour_s: seconds(&keep.hour),
-            day_s: seconds(&keep.day),
-            week_s: seconds(&keep.week),
-        },
+        keep: keep(config),
         idempotency_keep: config.idempotency.keep.0,
         readers: config.readers,
         ..LocalOptions::new(Arc::clone(notifier))
     }
 }
 
-fn api_options(config: &Config, gifts: &Arc<dyn Store>) -> ApiOptions {
+/// How long boards of past periods are kept.
+pub(super) fn keep(config: &Config) -> Keep {
+    let keep = &config.gift.keep;
+    let seconds = |span: &Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    Keep { hour_s: seconds(&keep.hour), day_s: seconds(&keep.day), week_s: seconds(&keep.week) }
+}
+
+/// What the calls need beside the store.
+pub(super) fn api_options(config: &Config, gifts: &Arc<dyn Store>) -> ApiOptions {
     let clock = Arc::new(SystemClock);
     // Test data are random gifts, other ones after each start.
     let seed = clock.now_us().unsigned_abs();

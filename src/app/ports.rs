@@ -37,7 +37,7 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) notifier: Arc<Notifier>,
     pub(super) domains: Vec<Arc<dyn Served>>,
-    pub(super) trades: Arc<Trades>,
+    pub(super) trades: Option<Arc<Trades>>,
     pub(super) documents: Documents,
     /// Who may call the public listener.
     pub(super) rules: Arc<Published<Rules>>,
@@ -125,7 +125,7 @@ pub(super) fn add(
         let rules = Follower::new(&shared.rules);
         let is_callers_token = Box::new(move |request: &Request<'_>| rules.get().knows(request));
         let service = Gate::around(service, config.admin.token.expose(), is_callers_token);
-        event_loop.add_port(
+        event_loop.add_watching_port(
             listener,
             HttpPort::new(service, options),
             port(&shared.ports.admin, None),
@@ -134,7 +134,10 @@ pub(super) fn add(
     let tlv = Tlv { shared: Arc::clone(shared), port: None };
     let limit = Arc::clone(&shared.ports.tlv);
     let options = PortOptions { limit, write_timeout: WRITE_TIMEOUT, notifier: None };
-    shared.trades.add_loop(event_loop.add_port(listeners.tlv, tlv, options)?);
+    let outbox = event_loop.add_port(listeners.tlv, tlv, options)?;
+    if let Some(trades) = &shared.trades {
+        trades.add_loop(outbox);
+    }
     Ok(())
 }
 
@@ -215,7 +218,10 @@ impl Protocol for Tlv {
         let port = self.port.get_or_insert_with(|| {
             let config = &shared.config.tlv;
             let uids = Arc::clone(&shared.ports.uids);
-            let port = tlv::Port::new(shared.trades.router(), outbox.clone(), uids)
+            let room = shared.trades.as_ref();
+            // Without a room heartbeats are answered, and every other message is refused.
+            let router = room.map_or_else(tlv::Router::new, |trades| trades.router());
+            let port = tlv::Port::new(router, outbox.clone(), uids)
                 .with_layout(layout(config))
                 .with_data_bytes_max(config.max_data)
                 .with_queue_bytes_max(config.max_queue)

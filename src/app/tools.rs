@@ -3,11 +3,12 @@
 mod audit;
 mod export;
 mod operator_client;
+mod rebuild;
 mod verify_rain;
 
 use crate::access::token;
 use crate::cli::Tool;
-use crate::config::Config;
+use crate::config::{Backend, Config};
 use crate::gift::local::{self, JournalFile};
 use crate::gift::mongo_export;
 use crate::progress;
@@ -19,8 +20,19 @@ use std::path::Path;
 
 /// Does what is asked of the data that the configuration names.
 pub fn run(config: &Config, tool: &Tool) -> Result<(), Box<dyn Error>> {
+    let is_local = config.backend == Backend::Local;
     match tool {
-        Tool::Audit => audit::run(config),
+        Tool::Audit if is_local => audit::run(config),
+        Tool::Audit => audit::ask(config),
+        Tool::Rebuild if is_local => {
+            Err("boards of the local backend are made from the journal at every start".into())
+        }
+        Tool::Rebuild => rebuild::run(config),
+        _ if !is_local => {
+            let why = "only with backend = \"local\": the journal of a cluster is a collection of \
+                       MongoDB, for mongoexport, mongoimport and mongodump";
+            Err(why.into())
+        }
         Tool::Import { file, append } => import(Path::new(&config.data_dir), file, *append),
         Tool::Export { format, output } => {
             export::run(Path::new(&config.data_dir), *format, output.as_deref())

@@ -1,34 +1,15 @@
-//! The words of the trading room as a client says and hears them (api.md of the trading room is the
-//! contract; the server's own types are not used, so that a slip there is seen here).
+//! The words of the trading room as a client says and hears them. Apart from the message ids they are
+//! spelt anew and not taken from the server, so that a slip there is seen here.
 
 use super::frames;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fmt;
 
-/// Message ids beyond those that the protocol itself knows.
+/// Message ids: the protocol's own, and the room's.
 pub mod id {
     pub use crate::tlv::id::{ERROR, HEARTBEAT, WELCOME};
-    /// Who the client is.
-    pub const LOGIN: u32 = 2;
-    /// A page of holdings.
-    pub const HOLDINGS: u32 = 3;
-    /// Buy.
-    pub const BUY: u32 = 4;
-    /// Sell.
-    pub const SELL: u32 = 5;
-    /// Past trades, newest first.
-    pub const HISTORY: u32 = 6;
-    /// A page of what can be traded.
-    pub const STOCKS: u32 = 7;
-    /// Push: a trade of the customer.
-    pub const TRADE: u32 = 101;
-    /// Push: a position after a change.
-    pub const HOLDING: u32 = 102;
-    /// Push: a trade was taken back.
-    pub const ROLLBACK: u32 = 103;
-    /// Push: a customer came or went.
-    pub const PRESENCE: u32 = 104;
+    pub use crate::trade::wire::id::*;
 }
 
 /// What is traded where; the exchange is "1" (Shanghai) or "2" (Shenzhen).

@@ -2,7 +2,7 @@
 //! value, where it was set and what would be allowed.
 
 use super::layers::{Layers, TYPE_KEY, nearest, within};
-use super::{CounterType, ListenAddr, Moment, Patience, Span};
+use super::{Addresses, CounterType, ListenAddr, Moment, Patience, Span};
 use crate::limits::{COUNTER_TYPES_MAX, ID_BYTES_MAX};
 use config::{Value, ValueKind};
 use jiff::tz::TimeZone;
@@ -217,6 +217,29 @@ impl<'a> Reader<'a> {
             self.complain(key, HIDDEN, &allowed);
             String::new()
         }))
+    }
+
+    /// Addresses of servers, which are not shown where they are wrong: they may hold a password.
+    pub(super) fn addresses(&mut self, key: &str, schemes: &[&str]) -> Addresses {
+        let found = self.text(key).and_then(|text| Addresses::parse(text, schemes));
+        found.unwrap_or_else(|| {
+            let allowed = format!("{}host:port, several separated by commas", schemes[0]);
+            self.complain(key, HIDDEN, &allowed);
+            Addresses::parse("redis://x", &["redis://"]).expect("an address")
+        })
+    }
+
+    /// A name in a database, which no separator of ours or theirs may be part of.
+    pub(super) fn name(&mut self, key: &str) -> String {
+        let fits = |text: &&str| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+            (1..=48).contains(&text.len()) && text.bytes().all(plain)
+        };
+        let name = self.text(key).filter(fits);
+        if name.is_none() {
+            self.refuse(key, "1 to 48 letters, digits, _ or -");
+        }
+        name.unwrap_or("x").to_owned()
     }
 
     /// An address to listen on.

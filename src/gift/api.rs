@@ -1,7 +1,7 @@
 //! The HTTP edge of gifts: routes, and what each outcome looks like as a response.
 
 use super::stream::Streams;
-use super::top_cache::TopCache;
+use super::top_cache::{TopBodies, TopCache};
 use super::{Found, Gift, Read, Store, Write, Written, decode, wire};
 use crate::http::{
     Answer, Body, Deferral, FieldError, Method, Representation, Request, Response, Router, Status,
@@ -40,6 +40,7 @@ pub struct ConfigView {
 #[must_use]
 pub fn public_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOptions) -> Router {
     let cache = TopCache::new(Arc::clone(store), Arc::clone(&options.clock));
+    let bodies = Arc::new(TopBodies::default());
     let of = || Arc::clone(store);
     let (writes, boards, streams) = (of(), of(), Arc::clone(&options.streams));
     let router = router
@@ -47,7 +48,7 @@ pub fn public_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOption
             write(&*writes, decode::send(request), deferral)
         })
         .route(Method::Get, "/gift/top", move |request, deferral| {
-            answer_top(&*boards, &cache, request, deferral)
+            answer_top(&*boards, (&cache, &bodies), request, deferral)
         })
         .route(Method::Get, "/gift/rank", read(of(), decode::rank))
         .route(Method::Get, "/gift/worth", read(of(), decode::worth))
@@ -98,27 +99,31 @@ fn read(
 ) -> impl Fn(&Request<'_>, Deferral<'_>) -> Answer {
     move |request, deferral| match decode(request.query) {
         Err(error) => Answer::now(refused(&error)),
-        Ok(read) => ask(&*store, read, deferral, |found| found_response(read, found)),
+        Ok(read) => {
+            let render = move |found| found_response(read, found);
+            ask(&*store, read, deferral, render, render)
+        }
     }
 }
 
-/// Asks the store; `now` makes the response when it knows at once.
+/// Asks the store; `now` makes the response when it knows at once, and `later` otherwise.
 fn ask(
     store: &dyn Store,
     read: Read,
     deferral: Deferral<'_>,
     now: impl FnOnce(Found) -> Response,
+    later: impl FnOnce(Found) -> Response + Send + 'static,
 ) -> Answer {
     deferral.now_or_later(
         |later| store.read(read, later),
         |found, _| found.map_or_else(failed, now),
-        move |found| found.map_or_else(failed, |found| found_response(read, found)),
+        move |found| found.map_or_else(failed, later),
     )
 }
 
 fn answer_top(
     store: &dyn Store,
-    cache: &TopCache,
+    (cache, bodies): (&TopCache, &Arc<TopBodies>),
     request: &Request<'_>,
     deferral: Deferral<'_>,
 ) -> Answer {
@@ -130,10 +135,15 @@ fn answer_top(
         return Answer::now(Response::json(body));
     }
     let (version, read) = (store.version(), Read::Top(query));
-    ask(store, read, deferral, |found| match found {
+    let now = |found| match found {
         Found::Top { places, span, .. } => {
             Response::json(cache.encode(version, query, &places, span))
         }
+        other => found_response(read, other),
+    };
+    let bodies = Arc::clone(bodies);
+    ask(store, read, deferral, now, move |found| match found {
+        Found::Top { places, span, .. } => Response::json(bodies.encode(&places, span)),
         other => found_response(read, other),
     })
 }
@@ -176,6 +186,9 @@ fn written_response(written: Result<Written, StoreError>) -> Response {
         Ok(Written::KeyConflict) => conflict("the idempotency key was used for another request"),
         Ok(Written::UnknownGift) => Response::error(Status::NOT_FOUND, "id: no such gift"),
         Ok(Written::NotAGift) => conflict("id: a revoke cannot be revoked"),
+        Ok(Written::Degraded(written)) => {
+            written_response(Ok(*written)).with_header("X-Degraded", "redis")
+        }
     }
 }
 
@@ -195,6 +208,13 @@ fn found_response(read: Read, found: Found) -> Response {
         },
         Found::Journal { entries, next } => wire::journal(&entries, next).into(),
         Found::Fans(places) => wire::fans(&places).into(),
+        Found::Stale { found, age } => {
+            // RFC 9111 has an age in whole seconds, and no warnings any more; 7234 names this one.
+            return found_response(read, *found)
+                .with_header("X-Degraded", "redis")
+                .with_header("Age", &age.as_secs().to_string())
+                .with_header("Warning", "110 fanfare \"Response is Stale\"");
+        }
     };
     Response::json(body)
 }

@@ -21,6 +21,8 @@ use crate::exec::Answer;
 use crate::session::Signal;
 use crate::store::{RequestKey, StoreError};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Announced when any board changed.
 pub const GIFT_SIGNAL: Signal = Signal(0);
@@ -111,6 +113,9 @@ pub enum Written {
     UnknownGift,
     /// The entry is a revoke itself.
     NotAGift,
+    /// What is within took effect, but reads do not show it yet: they say so until they do. Only
+    /// from a store whose boards are elsewhere and away.
+    Degraded(Box<Written>),
 }
 
 /// What can be looked up.
@@ -168,8 +173,8 @@ pub struct Place {
 pub enum Found {
     /// For [`Read::Top`].
     Top {
-        /// Best first.
-        places: Vec<Place>,
+        /// Best first; the same list as before while nothing on it changed, where the store knows.
+        places: Arc<[Place]>,
         /// `None` for all time.
         span: Option<Span>,
         /// Time (µs) of the last change of this board: its newest entry or its start.
@@ -192,6 +197,14 @@ pub enum Found {
     },
     /// For [`Read::Fans`].
     Fans(Vec<Place>),
+    /// What is within may lack what was acknowledged lately. Only from a store whose boards are
+    /// elsewhere and away.
+    Stale {
+        /// What was found, or known last.
+        found: Box<Found>,
+        /// For how long nobody knows that it lacks nothing.
+        age: Duration,
+    },
 }
 
 /// An anchor among its neighbours.
@@ -225,4 +238,10 @@ pub trait Store: Send + Sync {
     /// Differs from every earlier value once an acknowledged write changed any board: what was
     /// encoded under the same version (and within the same calendar hour) still holds.
     fn version(&self) -> u64;
+
+    /// A board for those who follow it: what is known at once. A store that must ask elsewhere
+    /// begins to, and announces [`GIFT_SIGNAL`] when the board is another.
+    fn shown(&self, query: TopQuery) -> Option<Found> {
+        self.read(Read::Top(query), &mut || Box::new(drop)).and_then(Result::ok)
+    }
 }

@@ -1,6 +1,6 @@
 //! Boards as topics: every subscriber of the same part of the same board shares one event.
 
-use super::{Found, GIFT_SIGNAL, Period, Place, Read, Store, TopQuery, wire};
+use super::{Found, GIFT_SIGNAL, Period, Place, Store, TopQuery, wire};
 use crate::session::{Event, Newest, Signal, Topic, TopicSet};
 use std::sync::Arc;
 
@@ -34,15 +34,15 @@ struct BoardTopic {
     store: Arc<dyn Store>,
     period: Period,
     num: usize,
-    newest: Newest<Vec<Place>>,
+    newest: Newest<Arc<[Place]>>,
 }
 
 impl BoardTopic {
     /// The places as of now; `None` when the store does not know them at once.
-    fn places(&self) -> Option<(Vec<Place>, u64)> {
+    fn places(&self) -> Option<(Arc<[Place]>, u64)> {
         let query = TopQuery { period: self.period, at: None, offset: 0, num: self.num };
-        match self.store.read(Read::Top(query), &mut || Box::new(drop)) {
-            Some(Ok(Found::Top { places, version, .. })) => Some((places, version)),
+        match self.store.shown(query) {
+            Some(Found::Top { places, version, .. }) => Some((places, version)),
             _ => None,
         }
     }
@@ -54,7 +54,8 @@ impl Topic for BoardTopic {
     }
 
     fn event(&self) -> Event {
-        let encode = |places: &Vec<Place>, version| wire::board_event(self.period, version, places);
+        let encode =
+            |places: &Arc<[Place]>, version| wire::board_event(self.period, version, places);
         self.newest.event(|| self.places(), |left, right| shows_same(left, right), encode)
     }
 }
@@ -69,7 +70,7 @@ fn shows_same(left: &[Place], right: &[Place]) -> bool {
 mod tests {
     use super::*;
     use crate::exec::Answer;
-    use crate::gift::{Write, Written};
+    use crate::gift::{Read, Write, Written};
     use crate::store::StoreError;
     use std::sync::Mutex;
 

@@ -5,7 +5,8 @@ use super::{Place, Span, Store, TopQuery, wire};
 use crate::http::Representation;
 use crate::store::Clock;
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Boards kept at once. Events show few kinds of boards, and a search of this few is quick.
 const BOARDS_MAX: usize = 32;
@@ -15,6 +16,34 @@ pub(super) struct TopCache {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     boards: RefCell<Boards>,
+}
+
+/// Encoded boards by the very list that they show: a store that has to ask elsewhere gives the same
+/// list to all who read an unchanged board, and its answers come on other threads than the loop's.
+#[derive(Default)]
+pub(super) struct TopBodies(Mutex<VecDeque<Encoded>>);
+
+struct Encoded {
+    /// Held, so that no other list can be in its place.
+    places: Arc<[Place]>,
+    span: Option<Span>,
+    body: Arc<[u8]>,
+}
+
+impl TopBodies {
+    /// The body for `places`, encoded once.
+    pub(super) fn encode(&self, places: &Arc<[Place]>, span: Option<Span>) -> Arc<[u8]> {
+        let mut bodies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known =
+            bodies.iter().find(|known| Arc::ptr_eq(&known.places, places) && known.span == span);
+        if let Some(known) = known {
+            return Arc::clone(&known.body);
+        }
+        let body: Arc<[u8]> = wire::top(places, span).into();
+        bodies.push_front(Encoded { places: Arc::clone(places), span, body: Arc::clone(&body) });
+        bodies.truncate(BOARDS_MAX);
+        body
+    }
 }
 
 struct Boards {

@@ -80,6 +80,8 @@ pub(super) struct Connection<S> {
     pub(super) read_closed: bool,
     /// Both directions are gone: nobody will read what we write.
     pub(super) reset: bool,
+    /// The kernel tells when there is room to write.
+    pub(super) watches_room: bool,
     /// `read` returned 0; the session knows.
     input_ended: bool,
     /// In its port's list of connections to move.
@@ -112,6 +114,7 @@ impl<S: Session> Connection<S> {
             writable: true,
             read_closed: false,
             reset: false,
+            watches_room: false,
             input_ended: false,
             queued: false,
             broken: false,
@@ -165,6 +168,11 @@ impl<S: Session> Connection<S> {
             return Verdict::Again;
         }
         Verdict::Wait
+    }
+
+    /// True when only the kernel can tell when to go on writing, and was not asked to.
+    pub(super) fn needs_room_watched(&self) -> bool {
+        !self.writable && !self.watches_room
     }
 
     /// When the connection needs a look although nothing happened.

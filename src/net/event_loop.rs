@@ -32,6 +32,8 @@ pub struct LoopOptions {
 /// are about one port only.
 struct Seat {
     port: Box<dyn AnyPort>,
+    /// It is there to watch the others, so it serves while they drain.
+    watches: bool,
     /// It has something to do at once: an event came, or its last turn left something.
     has_work: bool,
     wake_at: Option<Instant>,
@@ -60,6 +62,8 @@ pub struct EventLoop {
     date_until: Instant,
     /// Set when draining began.
     drain_until: Option<Instant>,
+    /// The ports that watch the others drain, too: nothing is left to watch.
+    watchers_drain: bool,
 }
 
 impl EventLoop {
@@ -78,8 +82,8 @@ impl EventLoop {
             subscriptions: Vec::new(),
             stats,
         };
-        let (ports, drain_until) = (Vec::new(), None);
-        Ok(Self { poll, waker, ports, lent, options, date_until: now, drain_until })
+        let (ports, drain_until, watchers_drain) = (Vec::new(), None, false);
+        Ok(Self { poll, waker, ports, lent, options, date_until: now, drain_until, watchers_drain })
     }
 
     /// What the loop has done so far, to be read from any thread.
@@ -97,6 +101,33 @@ impl EventLoop {
     where
         P: Protocol + 'static,
     {
+        self.add(listener, protocol, options, false)
+    }
+
+    /// As [`EventLoop::add_port`], for those who watch the process: in a drain it goes on accepting
+    /// and serving until the other ports are done, on all loops.
+    pub fn add_watching_port<P>(
+        &mut self,
+        listener: TcpListener,
+        protocol: P,
+        options: PortOptions<'_>,
+    ) -> io::Result<Outbox<<P::Session as Session>::Reply>>
+    where
+        P: Protocol + 'static,
+    {
+        self.add(listener, protocol, options, true)
+    }
+
+    fn add<P>(
+        &mut self,
+        listener: TcpListener,
+        protocol: P,
+        options: PortOptions<'_>,
+        watches: bool,
+    ) -> io::Result<Outbox<<P::Session as Session>::Reply>>
+    where
+        P: Protocol + 'static,
+    {
         let index = u8::try_from(self.ports.len()).ok().filter(|index| *index < WAKER_PORT);
         let index = index.ok_or_else(|| io::Error::other("too many ports on one loop"))?;
         let waker = Arc::clone(&self.waker);
@@ -105,7 +136,7 @@ impl EventLoop {
         let ends = (mailbox, outbox.clone());
         let port = Port::new(index, registry, listener, protocol, ends, options)?;
         let wake_at = Some(self.lent.now);
-        self.ports.push(Seat { port: Box::new(port), has_work: false, wake_at });
+        self.ports.push(Seat { port: Box::new(port), watches, has_work: false, wake_at });
         Ok(outbox)
     }
 
@@ -114,6 +145,8 @@ impl EventLoop {
         let mut events = Events::with_capacity(EVENTS_PER_TURN_MAX);
         loop {
             if !self.goes_on() {
+                // Says nothing new, but wakes the loop whose ports watch until all others are done.
+                self.options.control.drain();
                 return Ok(());
             }
             match self.poll.poll(&mut events, self.timeout()) {
@@ -182,18 +215,28 @@ impl EventLoop {
         self.tell_time();
         if self.drain_until.is_none() {
             self.drain_until = Some(self.lent.now + self.options.drain_timeout);
-            for seat in &mut self.ports {
-                seat.port.drain(&mut self.lent);
-                seat.ask();
-            }
+            self.drain(false);
         }
         let late = self.drain_until.is_some_and(|until| until <= self.lent.now);
-        if phase == RunPhase::Stopped || late {
+        let ends = phase == RunPhase::Stopped || late;
+        let others = || self.ports.iter().filter(|seat| !seat.watches);
+        let is_watched = !ends && others().any(|seat| !seat.port.is_idle());
+        if !is_watched && !std::mem::replace(&mut self.watchers_drain, true) {
+            self.drain(true);
+        }
+        if ends {
             for seat in &mut self.ports {
                 seat.port.close_all(&mut self.lent);
             }
         }
-        self.ports.iter().any(|seat| !seat.port.is_empty())
+        self.ports.iter().any(|seat| (seat.watches && is_watched) || !seat.port.is_empty())
+    }
+
+    fn drain(&mut self, watchers: bool) {
+        for seat in self.ports.iter_mut().filter(|seat| seat.watches == watchers) {
+            seat.port.drain(&mut self.lent);
+            seat.ask();
+        }
     }
 
     /// Reads the clock once for the whole turn.

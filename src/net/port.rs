@@ -80,6 +80,8 @@ pub(super) trait AnyPort {
     fn close_all(&mut self, lent: &mut Lent);
     /// True without connections.
     fn is_empty(&self) -> bool;
+    /// True when this port has none on any loop.
+    fn is_idle(&self) -> bool;
 }
 
 type Reply<P> = <<P as Protocol>::Session as Session>::Reply;
@@ -192,9 +194,12 @@ impl<P: Protocol> Port<P> {
         lent.stats.accepted.add(1);
         lent.stats.open.add(1);
         let connection = self.connections.get_mut(id).expect("just inserted");
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        // A fresh socket has room, and an event that says so would cost a connection's only request
+        // a second look.
         let stream = connection.stream_mut();
-        if let Err(error) = self.registry.register(stream, token(self.index, id), interest) {
+        if let Err(error) =
+            self.registry.register(stream, token(self.index, id), Interest::READABLE)
+        {
             tracing::error!(%error, "cannot watch a connection");
             self.close(id, lent);
             return;
@@ -248,7 +253,8 @@ impl<P: Protocol> Port<P> {
                 lent.stats.panicked.add(1);
                 Verdict::Close
             });
-            if verdict == Verdict::Close {
+            if verdict == Verdict::Close || !watch_room(&self.registry, self.index, id, connection)
+            {
                 lent.subscriptions.clear();
                 self.close(id, lent);
                 continue;
@@ -422,6 +428,27 @@ impl<P: Protocol> AnyPort for Port<P> {
     fn is_empty(&self) -> bool {
         self.connections.len() == 0
     }
+
+    fn is_idle(&self) -> bool {
+        self.limit.open() == 0
+    }
+}
+
+/// Has the kernel tell of room from the first time on that a peer was too slow for us; it tells at
+/// once if there is some by now. False when it refuses.
+fn watch_room<S: Session>(
+    registry: &Registry,
+    port: u8,
+    id: ConnId,
+    connection: &mut Connection<S>,
+) -> bool {
+    if !connection.needs_room_watched() {
+        return true;
+    }
+    connection.watches_room = true;
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    let asked = registry.reregister(connection.stream_mut(), token(port, id), interest);
+    asked.inspect_err(|error| tracing::error!(%error, "cannot watch a connection")).is_ok()
 }
 
 /// Sees to it that the connection is looked at when its deadline passes. A deadline that only

@@ -1,7 +1,7 @@
 //! A thread for the operator's calls that take longer than a loop may: a scrape reads files of the
 //! kernel and adds up the figures of all loops.
 
-use crate::exec::{self, Queue, Worker};
+use crate::exec::{self, Executor, Queue, Worker};
 use crate::http::{Answer, Deferral, Responder, Response};
 use crate::limits::OPERATOR_CALLS_MAX;
 use std::io;
@@ -26,6 +26,11 @@ impl Desk {
     pub fn open() -> io::Result<(Self, Vec<JoinHandle<()>>)> {
         let (errands, threads) = exec::spawn("operator", vec![Clerk], OPERATOR_CALLS_MAX, 1)?;
         Ok((Self { errands }, threads))
+    }
+
+    /// How its thread stands.
+    pub fn executor(&self) -> Executor {
+        Executor::of("operator", &self.errands)
     }
 
     /// Answers with what `work` returns.

@@ -17,6 +17,7 @@ pub mod openapi;
 mod pacing;
 pub mod proof;
 mod rain;
+pub mod stream;
 mod terms;
 mod uniform;
 pub mod wire;

@@ -11,6 +11,9 @@ use std::thread;
 /// Begins the line that says where it listens.
 const READY: &str = "fanfare ready ";
 
+/// Snatches of one user a second: no limit.
+const RATE: &str = "1000000";
+
 /// See the module documentation. It ends with its owner.
 pub(super) struct Server {
     child: Child,
@@ -30,6 +33,9 @@ impl Server {
         }
         command.env("FANFARE__TLV__LISTEN", "127.0.0.1:0");
         command.env("FANFARE__ADMIN__LISTEN", "127.0.0.1:0");
+        // Limits of one user would only make it write less.
+        command.env("FANFARE__RAIN__USER_RATE", RATE);
+        command.env("FANFARE__RAIN__USER_BURST", RATE);
         for (name, value) in bed.environment() {
             command.env(name, value);
         }

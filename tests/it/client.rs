@@ -38,10 +38,15 @@ impl Reply {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("connect");
+        Self::try_connect(address).expect("connect")
+    }
+
+    /// As `connect`, to servers that may be killed meanwhile.
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out above 0");
         stream.set_nodelay(true).expect("a TCP socket");
-        Self { reader: BufReader::new(stream) }
+        Ok(Self { reader: BufReader::new(stream) })
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {

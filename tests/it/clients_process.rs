@@ -1,6 +1,6 @@
 //! The commands that visit a server, as processes, against a real one.
 
-use crate::server::Server;
+use crate::server::{Server, Start};
 use crate::trade_terminal::Terminal;
 use fanfare::client::room::{Message, Request, Side, Stock};
 use fanfare::client::room_link::RoomLink;
@@ -68,6 +68,59 @@ fn a_load_on_the_room_is_measured_and_drawn() {
     }
 }
 
+/// A server on which it rains: so many packets, and many snatches for everybody.
+fn rainy(packets: u32) -> Server {
+    let server = Start::fresh().set("rain.user_rate", "1000000").set("rain.user_burst", "1000000");
+    let server = server.run();
+    let rain = json!({
+        "id": 1, "total_amount_fen": packets * 100, "total_count": packets, "min_fen": 1,
+        "max_fen": 1_000, "win_ppm": 500_000, "max_per_user": 5, "starts_at": 1,
+        "ends_at": 4_102_444_800_u64, "paused": false, "pacing": false, "reason": "a test",
+    });
+    let answer = server.operator().post("/rain", &rain.to_string());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    server
+}
+
+#[test]
+fn a_load_on_the_rain_adds_up_until_the_last_packet() {
+    let server = rainy(300);
+    let (address, operator) = (server.http.to_string(), server.admin.to_string());
+    let load = [
+        "load",
+        "rain",
+        "--addr",
+        &address,
+        "--admin",
+        &operator,
+        "--users",
+        "200",
+        "--connections",
+        "8",
+        "--for",
+        "2s",
+    ];
+    let report = succeed(&load);
+    for words in ["/snatch 0 success", "/open 0 success", "the operator's audit", "amount"] {
+        assert!(report.contains(words), "{words} in {report}");
+    }
+    assert!(!report.contains("DIFFERS") && !report.contains("not made"), "{report}");
+    // Nobody else snatched, so the rain has as many fewer packets as were told of.
+    let left = server.client().get("/rain").json()["data"]["left_count"].as_i64();
+    let line = report.lines().find(|line| line.contains("/snatch 0 success"));
+    let told = line.and_then(|line| line.split_whitespace().last()?.replace(',', "").parse().ok());
+    assert_eq!(left.zip(told), Some((300 - told.unwrap_or(0), told.unwrap_or(0))), "{report}");
+}
+
+#[test]
+fn a_load_without_a_rain_says_how_to_make_one() {
+    let server = Server::start();
+    let output = fanfare(&["load", "rain", "--addr", &server.http.to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("no rain is running") && error.contains("POST /rain"), "{error}");
+}
+
 #[test]
 fn a_script_trades_and_sees_the_rollback_of_its_trade() {
     let server = Server::start();
@@ -118,7 +171,7 @@ fn a_client_resumes_when_its_server_comes_back() {
 fn torture_finds_every_promise_kept() {
     let report = succeed(&["torture", "--for", "4s", "--seed", "7"]);
     assert!(report.contains("(seed 7)") && report.contains("the audit found nothing"), "{report}");
-    for domain in ["gift", "trade"] {
+    for domain in ["gift", "counter", "rain", "trade"] {
         let line = report.lines().find(|line| line.trim_start().starts_with(domain));
         let line = line.unwrap_or_else(|| panic!("{domain} in {report}"));
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -217,10 +217,14 @@ fn a_wrong_value_is_told_what_is_allowed() {
             "tlv.layout = \"mixed\": expected \"auto\" or \"big\" or \"little\"",
         ),
         (
-            "backend = \"cluster\"",
-            "backend = \"cluster\": expected \"local\": all that this version has",
+            "[cluster]\nredis = \"http://secret@a\"",
+            "cluster.redis = ***: expected redis://host:port, several separated by commas",
         ),
-        ("backend = \"redis\"", "backend = \"redis\": expected \"local\""),
+        (
+            "[cluster]\ngifts = \"a b\"",
+            "cluster.gifts = \"a b\": expected 1 to 48 letters, digits, _ or -",
+        ),
+        ("[mongo]\nthreads = 11", "mongo.threads = 11: expected a whole number from 1 to 10"),
         ("dev.test_data = 1", "dev.test_data = 1: expected true or false"),
         ("dev.test_data = \"true\"", "dev.test_data = \"true\": expected true or false"),
         ("data_dir = \"\"", "data_dir = \"\": expected the name of a folder"),
@@ -239,6 +243,17 @@ fn a_wrong_value_is_told_what_is_allowed() {
     ] {
         assert_eq!(errors(text), [expected], "{text}");
     }
+}
+
+#[test]
+fn a_backend_that_this_program_has_not_is_refused() {
+    let expected = if cfg!(feature = "cluster") {
+        "backend = \"redis\": expected \"local\" or \"cluster\""
+    } else {
+        "backend = \"redis\": expected \"local\""
+    };
+    let errors = errors("backend = \"redis\"");
+    assert!(errors.len() == 1 && errors[0].ends_with(expected), "{errors:?}");
 }
 
 #[test]

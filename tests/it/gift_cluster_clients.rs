@@ -1,6 +1,7 @@
 //! The clients of a simulated cluster: what they ask, and what they may expect.
 
 use crate::gift_cluster_world::{CHAOS_MS, PROCESSES, What, World};
+use fanfare::cluster::JournalDraft;
 use fanfare::gift::cluster::{Draft, Event, Outcome, Stamp, Stream, Ticket};
 use fanfare::gift::{Entry, Gift};
 use fanfare::store::RequestKey;
@@ -92,14 +93,15 @@ impl World {
         }
         let Gift { audience_id, anchor_id, worth } = gift;
         let entry = Entry { id, audience_id, anchor_id, worth, time_us, revokes: None };
-        Ask { draft: Draft::gift(entry, key.as_ref(), (7, self.unique)), key }
+        Ask { draft: Draft::gift(entry, key.as_ref()), key }
     }
 
     pub(crate) fn answered(&mut self, ticket: Ticket, outcome: Outcome) -> Result<(), String> {
         let ask = self.open.remove(&ticket).ok_or("a request is answered twice")?;
         let name = &ask.draft.name;
         match outcome {
-            Outcome::Written { entry, replayed, degraded } => {
+            Outcome::Written { draft, replayed, degraded } => {
+                let entry = draft.entry;
                 let record =
                     self.mongo.journal.get(name).ok_or("acknowledged without a journal")?;
                 if record.draft.entry != entry {
@@ -128,7 +130,7 @@ impl World {
             Outcome::Conflict => {
                 self.counts.conflicts += 1;
                 let record = self.mongo.journal.get(name).ok_or("a conflict with nothing")?;
-                if ask.draft.is_answered_by(record) {
+                if ask.draft.is_answered_by(&record.draft) {
                     return Err(format!("{name}: refused, although it is the same"));
                 }
             }

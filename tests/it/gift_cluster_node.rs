@@ -15,7 +15,11 @@ struct Rig(Node);
 impl Rig {
     /// Its first heartbeat is confirmed, and it knows the view's generation.
     fn ready(tuning: Tuning) -> Self {
-        let rules = Rules { calendar: Calendar::new(TimeZone::UTC), keep: Keep::default() };
+        let rules = Rules {
+            calendar: Calendar::new(TimeZone::UTC),
+            keep: Keep::default(),
+            expiry_margin_s: Rules::EXPIRY_MARGIN_S,
+        };
         let mut rig = Self(Node::new(1, &[2], 3, tuning, rules));
         let op = beat(&rig.tell(0, Event::Tick)).expect("it registers itself");
         rig.tell(0, Event::BeatAnswered { op, answer: BeatAnswer::Taken });
@@ -35,7 +39,7 @@ impl Rig {
     fn ask(&mut self, now_s: u64, ticket: u64) -> Vec<Command> {
         let id = ticket.cast_signed();
         let entry = Entry { id, audience_id: 1, anchor_id: 7, worth: 5, time_us: 1, revokes: None };
-        self.tell(now_s, Event::Asked { ticket, draft: Draft::gift(entry, None, (1, ticket)) })
+        self.tell(now_s, Event::Asked { ticket, draft: Draft::gift(entry, None) })
     }
 }
 
@@ -95,7 +99,7 @@ fn a_refused_batch_is_never_acknowledged() {
 
 #[test]
 fn a_full_queue_refuses_at_once() {
-    let mut rig = Rig::ready(Tuning { queue_gifts_max: 2, ..Tuning::default() });
+    let mut rig = Rig::ready(Tuning { queue_asks_max: 2, ..Tuning::default() });
     // The only writer is busy with the first.
     for ticket in 1..=3 {
         assert_eq!(outcomes(rig.ask(0, ticket)), []);

@@ -31,10 +31,10 @@ fn tuning(flaw: Flaw, slot: usize, slots: u16) -> Tuning {
     let second = Duration::from_secs;
     let tuning = Tuning {
         slots,
-        script_gifts_max: 3,
+        script_documents_max: 3,
         pipeline_scripts_max: 2,
-        round_gifts_max: 7,
-        queue_gifts_max: 40,
+        round_documents_max: 7,
+        queue_asks_max: 40,
         page_records_max: 5,
         load_rows_max: 6,
         pass_every: second(1),
@@ -57,7 +57,7 @@ fn tuning(flaw: Flaw, slot: usize, slots: u16) -> Tuning {
 
 pub(crate) fn rules() -> Rules {
     let keep = Keep { hour_s: 2 * 3_600, ..Keep::default() };
-    Rules { calendar: Calendar::new(TimeZone::UTC), keep }
+    Rules { calendar: Calendar::new(TimeZone::UTC), keep, expiry_margin_s: Rules::EXPIRY_MARGIN_S }
 }
 
 pub(crate) enum What {

@@ -6,6 +6,12 @@ mod browser;
 mod cli;
 mod client;
 mod clients_process;
+#[cfg(feature = "cluster")]
+mod cluster_gifts;
+#[cfg(feature = "cluster")]
+mod cluster_process;
+#[cfg(feature = "cluster")]
+mod cluster_rig;
 mod config;
 mod counter_api;
 mod counter_crash;
@@ -36,6 +42,8 @@ mod gift_cluster_script_cost;
 #[cfg(feature = "cluster")]
 mod gift_cluster_scripts;
 mod gift_cluster_sim;
+#[cfg(feature = "cluster")]
+mod gift_cluster_suite;
 mod gift_cluster_world;
 mod gift_crash;
 mod gift_local;
@@ -58,6 +66,7 @@ mod mongo_lane;
 #[cfg(feature = "cluster")]
 mod mongo_server;
 mod net_accept;
+mod net_allocations;
 mod net_bytes;
 mod net_harness;
 mod net_lifecycle;

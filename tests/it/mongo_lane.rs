@@ -125,7 +125,7 @@ fn ten_sockets_carry_work_and_the_others_are_the_monitors() {
 }
 
 /// Local ends of the connections to `server`, as the kernel lists them.
-fn established(server: SocketAddr) -> BTreeSet<SocketAddr> {
+pub(crate) fn established(server: SocketAddr) -> BTreeSet<SocketAddr> {
     const ESTABLISHED: &str = "01";
     let parse = |text: &str| -> Option<SocketAddr> {
         let (address, port) = text.split_once(':')?;
@@ -165,7 +165,7 @@ fn duplicates_are_told_per_document() {
 fn reads_and_updates_do_what_the_store_needs() {
     let rig = Rig::to(MongoServer::shared().addr());
     rig.ask(|mongo| {
-        let index = Index { keys: doc! { "writer": 1, "seq": 1 }, unique: true };
+        let index = Index { keys: doc! { "writer": 1, "seq": 1 }, unique: true, sparse: false };
         mongo.create_index("gifts", &index).expect("made");
         mongo.create_index("gifts", &index).expect("there already");
         let gift = |id, writer, seq, worth: i64| doc! { "_id": id, "writer": writer, "seq": seq, "worth": worth };

@@ -245,6 +245,20 @@ fn figures_move_as_the_traffic_does() {
 }
 
 #[test]
+fn every_executor_shows_its_queue_and_batches() {
+    let server = Server::start();
+    Page::of(&server);
+    let page = Page::of(&server);
+    for executor in ["gift", "gift-read", "audit", "operator"] {
+        let at = [("executor", executor)];
+        assert!(page.count("fanfare_executor_queue_jobs_max", &at) > 0, "{executor}");
+    }
+    // The scrape before this one.
+    let scrapes = page.count("fanfare_executor_batch_jobs_sum", &[("executor", "operator")]);
+    assert!(scrapes > 0);
+}
+
+#[test]
 fn an_audit_leaves_its_findings_in_the_figures() {
     let server = Server::start();
     server.client().post("/gift/send", r#"{"audience_id":1,"anchor_id":7,"worth":5}"#);

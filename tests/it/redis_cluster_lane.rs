@@ -31,10 +31,12 @@ fn commands_find_their_node_wherever_it_goes() {
 
 fn routes_by_slot(cluster: &RedisCluster, rig: &Rig) {
     let keys: Vec<String> = (0..60).map(|key| format!("key:{key}")).collect();
+    let connected = rig.lane.changes();
     for key in &keys {
         assert_eq!(rig.ask(set(key, key)), Answer::Done(Value::Okay));
     }
-    assert_eq!(rig.lane.changes(), 0, "no detour");
+    let nodes = u64::try_from(3 * rig.lane.threads()).expect("a few");
+    assert!(rig.lane.changes() <= connected + nodes, "connections, but no detour");
     let owners: BTreeSet<usize> = keys.iter().map(|key| cluster.owner(key)).collect();
     assert_eq!(owners.len(), 3, "they are spread");
     // From one seed alone all others are found.
@@ -42,7 +44,7 @@ fn routes_by_slot(cluster: &RedisCluster, rig: &Rig) {
     for key in &keys {
         assert_eq!(one.ask(get(key)), text(key));
     }
-    assert_eq!(one.lane.changes(), 0);
+    assert!(one.lane.changes() <= nodes);
 }
 
 fn scripts_go_by_hash_tag(cluster: &RedisCluster, rig: &Rig) {

@@ -273,6 +273,30 @@ fn sigterm_answers_what_is_in_flight_and_exits_with_0() {
 }
 
 #[test]
+fn a_draining_process_says_on_its_operator_listener_that_it_is_not_ready() {
+    let mut server = Start::fresh().set("drain_timeout", "1h").run();
+    // On both loops, so that one of them is not the operator's.
+    let mut busy: Vec<_> = (0..20).map(|_| server.client()).collect();
+    for client in &mut busy {
+        assert_eq!(client.get("/health").status, 200);
+        client.send(b"GET /health HTTP/1.1\r\n").expect("sent");
+    }
+    assert_eq!(server.operator().get("/readyz").status, 200);
+    server.signal("TERM");
+    while TcpStream::connect(server.http).is_ok() {}
+    for client in &mut busy {
+        let reply = server.operator().get("/readyz");
+        assert_eq!(reply.status, 503);
+        let why = serde_json::json!({ "part": "process", "reason": "it is draining" });
+        assert_eq!(reply.json()["missing"], serde_json::json!([why]));
+        client.send(b"Host: a\r\n\r\n").expect("still open");
+        assert_eq!(client.reply_to("GET").expect("an answer").status, 200);
+    }
+    drop(busy);
+    assert!(server.wait().success());
+}
+
+#[test]
 fn a_second_signal_ends_the_process_at_once() {
     let mut server = Start::fresh().set("drain_timeout", "1h").run();
     let mut busy = server.client();

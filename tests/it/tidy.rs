@@ -35,18 +35,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What a domain says about its calls.
     ("src/openapi.rs", &["http"]),
     ("src/hello", &["http", "store", "exec", "session", "limits", "rng", "openapi"]),
+    ("src/cluster", &["store", "limits", "meter"]),
     (
         "src/gift",
         &[
-            "http", "store", "exec", "session", "limits", "meter", "rng", "calendar", "order",
-            "openapi",
+            "cluster", "http", "store", "exec", "session", "limits", "meter", "rng", "calendar",
+            "order", "openapi",
         ],
     ),
     (
         "src/counter",
         &[
-            "http", "store", "exec", "session", "limits", "meter", "rng", "calendar", "order",
-            "openapi",
+            "cluster", "http", "store", "exec", "session", "limits", "meter", "rng", "calendar",
+            "order", "openapi",
         ],
     ),
     ("src/packet", &["http", "store", "exec", "session", "limits", "meter", "rng", "openapi"]),
@@ -74,8 +75,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/cli", &["config", "limits"]),
-    // From outside: of the server these know frames, and words on the wire that they spell anew.
-    ("src/client", &["tlv", "limits"]),
+    // From outside: of the server these know frames and message ids, and spell the rest anew.
+    ("src/client", &["tlv", "trade", "limits"]),
     ("src/terminal", &["client", "cli"]),
     ("src/load", &["client", "cli", "progress"]),
     ("src/torture", &["client", "cli", "progress"]),

@@ -32,12 +32,19 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
             let packets = packet::local::audit_files(&folder)?;
             Report::new([audit.checks, packets].concat())
         }
-        Err(OpenError::InUse { .. }) => {
-            serde_json::from_slice(&operator_client::get(config, "/audit")?)?
-        }
+        Err(OpenError::InUse { .. }) => return ask(config),
         Err(error) => return Err(error.into()),
     };
-    say(&table(&report))?;
+    show(&report)
+}
+
+/// The same, from the server at `admin.listen`.
+pub(super) fn ask(config: &Config) -> Result<(), Box<dyn Error>> {
+    show(&serde_json::from_slice(&operator_client::get(config, "/audit")?)?)
+}
+
+fn show(report: &Report) -> Result<(), Box<dyn Error>> {
+    say(&table(report))?;
     let failed = report.checks.iter().filter(|check| !check.ok).count();
     if report.ok && failed == 0 {
         return Ok(());

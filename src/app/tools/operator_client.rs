@@ -11,6 +11,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1_800);
 
 /// The body of a successful answer to `GET target`.
 pub(super) fn get(config: &Config, target: &str) -> Result<Vec<u8>, String> {
+    call(config, "GET", target)
+}
+
+/// The body of a successful answer to a `POST target` without a body.
+pub(super) fn post(config: &Config, target: &str) -> Result<Vec<u8>, String> {
+    call(config, "POST", target)
+}
+
+fn call(config: &Config, method: &str, target: &str) -> Result<Vec<u8>, String> {
     let address = address(config.admin.listen.addr())?;
     let failed = |why: &dyn Display| {
         format!("the server's operator listener at {address} (admin.listen): {why}")
@@ -23,7 +32,7 @@ pub(super) fn get(config: &Config, target: &str) -> Result<Vec<u8>, String> {
     let mut server =
         HttpConnection::open(address, ANSWER_TIMEOUT).map_err(|error| failed(&error))?;
     let answer = server
-        .exchange(&http::request("GET", target, headers, ""))
+        .exchange(&http::request(method, target, headers, ""))
         .map_err(|error| failed(&error))?;
     match answer.status {
         200 => Ok(answer.body.to_vec()),

@@ -23,7 +23,7 @@ use self::folder::Folder;
 use self::shared::Shared;
 use self::state::second;
 use super::{Found, Id, Read, Types, Write, Written};
-use crate::exec::{self, Answer, BatchWorker, Executor, Job, Queue, Threads};
+use crate::exec::{self, Answer, BatchWorker, Executor, Job, Notifier, Queue, Threads};
 use crate::limits::{BATCH_JOBS_MAX, COUNTER_FOLD_EVERY_ENTRIES, COUNTERS_MAX, QUEUE_JOBS_MAX};
 use crate::meter::Tally;
 use crate::store::{Audit, Clock, DataFolder, Health, OpenError, StoreError, SystemClock};
@@ -67,6 +67,8 @@ pub struct LocalOptions {
     pub idempotency_keep: Duration,
     /// Types whose users an audit holds against their counts.
     pub types: Arc<Types>,
+    /// Tells the loops that counters changed.
+    pub notifier: Arc<Notifier>,
     /// Jobs that may wait for the bookkeeper.
     pub queue_jobs_max: usize,
     /// Jobs in one commit.
@@ -87,6 +89,7 @@ impl Default for LocalOptions {
             zone: TimeZone::UTC,
             idempotency_keep: Duration::from_secs(24 * 3_600),
             types: Arc::default(),
+            notifier: Arc::default(),
             queue_jobs_max: QUEUE_JOBS_MAX,
             batch_jobs_max: BATCH_JOBS_MAX,
             fold_every: COUNTER_FOLD_EVERY_ENTRIES,

@@ -1,43 +1,57 @@
-//! The gift board on Redis and `MongoDB`: the protocol as state machines, without I/O.
-//!
-//! `MongoDB` is the record, Redis is the view. What happens comes in as an [`Event`], what is to be
-//! done goes out as a [`Command`]; time and randomness are parameters. [`Node`] is one process.
-//! ARCHITECTURE.md ("Cluster: the protocol") tells why each step is as it is; nothing here is served
-//! by this version.
+//! The gift board on Redis and `MongoDB`: what its documents and keys are. The protocol that they go
+//! through is [`crate::cluster`].
 
-mod behind;
-mod context;
-mod freshness;
-mod lease;
-mod message;
-mod node;
+#[cfg(feature = "cluster")]
+mod audit;
+#[cfg(feature = "cluster")]
+mod boards;
+#[cfg(feature = "cluster")]
+mod document;
+mod draft;
+#[cfg(feature = "cluster")]
+mod follow;
+#[cfg(feature = "cluster")]
+mod lookup;
 mod place_name;
-mod rebuild;
-mod record;
-mod recovery;
 #[cfg(feature = "cluster")]
 pub mod redis_view;
-mod replay;
 mod rules;
-mod silence;
-mod tuning;
+#[cfg(feature = "cluster")]
+mod store;
 mod view;
-mod writer;
 
-pub use behind::{Behind, Mode};
-pub use freshness::{Freshness, Stamp};
-pub use lease::Lease;
-pub use message::{
-    Beat, BeatAnswer, Command, Event, LeaseDoc, Member, Newest, Now, Op, Outcome, RedisAnswer,
-    RedisRequest, Ticket,
-};
-pub use node::Node;
+pub use draft::Draft;
 pub use place_name::PlaceName;
-pub use rebuild::Rebuild;
-pub use record::{Draft, Fate, Record, Stream};
-pub use replay::{Replay, Step};
-pub use rules::{BoardId, Delta, Rules};
-pub use silence::Silence;
-pub use tuning::Tuning;
-pub use view::{Apply, Board, Generation, Keys, Load, ScriptAnswer, Switch, View};
-pub use writer::{Resolved, Writer};
+#[cfg(feature = "cluster")]
+pub use store::{ClusterError, ClusterGifts, ClusterOptions};
+
+pub use rules::{BoardId, Delta, Rules, Sums};
+pub use view::{Board, Keys, View};
+
+pub use crate::cluster::{
+    BeatAnswer, Generation, LeaseDoc, Member, Mode, Newest, Now, Op, Stamp, Stream, Switch, Ticket,
+    Tuning,
+};
+
+/// See [`crate::cluster::Apply`].
+pub type Apply = crate::cluster::Apply<Delta>;
+/// See [`crate::cluster::Command`].
+pub type Command = crate::cluster::Command<Draft>;
+/// See [`crate::cluster::Event`].
+pub type Event = crate::cluster::Event<Draft>;
+/// See [`crate::cluster::Fate`].
+pub type Fate = crate::cluster::Fate<Draft>;
+/// See [`crate::cluster::Load`].
+pub type Load = crate::cluster::Load<Delta>;
+/// See [`crate::cluster::Node`].
+pub type Node = crate::cluster::Node<Draft>;
+/// See [`crate::cluster::Outcome`].
+pub type Outcome = crate::cluster::Outcome<Draft>;
+/// See [`crate::cluster::Record`].
+pub type Record = crate::cluster::Record<Draft>;
+/// See [`crate::cluster::RedisAnswer`].
+pub type RedisAnswer = crate::cluster::RedisAnswer<Draft>;
+/// See [`crate::cluster::RedisRequest`].
+pub type RedisRequest = crate::cluster::RedisRequest<Draft>;
+/// See [`crate::cluster::ScriptAnswer`].
+pub type ScriptAnswer = crate::cluster::ScriptAnswer<i64>;

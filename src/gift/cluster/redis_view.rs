@@ -15,11 +15,12 @@
 
 pub mod reply;
 
-use super::record::Stream;
 use super::rules::{BoardId, Delta};
-use super::view::{Apply, Generation, Load, Switch};
+use super::{Apply, Draft, Generation, Load, ScriptAnswer, Stream, Switch};
+use crate::cluster::ViewScripts;
+use crate::cluster::reply::{Fences, Unread};
 use crate::gift::Period;
-use crate::store::redis::{Command, Script};
+use crate::store::redis::{Answer, Command, Script};
 
 const ROWS: &str = include_str!("redis_view/rows.lua");
 const APPLY: &str = include_str!("redis_view/apply.lua");
@@ -29,6 +30,7 @@ const FENCES: &str = include_str!("redis_view/fences.lua");
 const TOP: &str = include_str!("redis_view/top.lua");
 const RANK: &str = include_str!("redis_view/rank.lua");
 const WORTH: &str = include_str!("redis_view/worth.lua");
+const AUDIT: &str = include_str!("redis_view/audit.lua");
 
 /// Beyond this a Lua number could not hold a sum with it exactly; it is sent as 20 digits then.
 const SHORT_WORTH_MAX: u64 = 1_000_000_000_000_000;
@@ -46,6 +48,7 @@ pub struct RedisView {
     top: Script,
     rank: Script,
     worth: Script,
+    audit: Script,
 }
 
 impl RedisView {
@@ -66,6 +69,7 @@ impl RedisView {
             top: Script::new(TOP),
             rank: Script::new(RANK),
             worth: Script::new(WORTH),
+            audit: Script::new(AUDIT),
         }
     }
 
@@ -142,6 +146,25 @@ impl RedisView {
         script(&self.worth, &[self.current(), scores]).arg(generation(current)).arg(field(anchor))
     }
 
+    /// A slice of a board of about `count` rows with the fences of the same moment, from where the
+    /// last slice ended; read by [`reply::slice`].
+    pub fn slice(
+        &self,
+        current: Generation,
+        board: BoardId,
+        cursor: &str,
+        count: usize,
+    ) -> Command {
+        let [scores, places] = self.board(current, board);
+        let keys = [self.current(), self.key(current, "fences"), scores, places];
+        script(&self.audit, &keys).arg(generation(current)).arg(cursor).arg(count.to_string())
+    }
+
+    /// The name of the current generation: what the server with these keys must answer.
+    pub fn current_name(&self) -> Command {
+        Command::new("GET", self.current())
+    }
+
     fn run(
         &self,
         code: &Script,
@@ -172,6 +195,36 @@ impl RedisView {
     fn board(&self, generation: Generation, board: BoardId) -> [String; 2] {
         let name = board_name(board);
         ["scores", "places"].map(|part| self.key(generation, &format!("{name}:{part}")))
+    }
+}
+
+impl ViewScripts<Draft> for RedisView {
+    fn apply(&self, apply: &Apply) -> Command {
+        self.apply(apply)
+    }
+
+    fn load(&self, load: &Load) -> Command {
+        self.load(load)
+    }
+
+    fn switch(&self, switch: &Switch) -> Command {
+        self.switch(switch)
+    }
+
+    fn fences(&self) -> Command {
+        self.fences()
+    }
+
+    fn ping(&self) -> Command {
+        self.current_name()
+    }
+
+    fn read_script(&self, answer: Answer) -> Result<ScriptAnswer, Unread> {
+        reply::script(answer)
+    }
+
+    fn read_fences(&self, answer: Answer) -> Result<Fences, Unread> {
+        reply::fences(answer)
     }
 }
 

@@ -1,13 +1,9 @@
 //! What journal documents add to which boards.
 
-use super::record::Record;
+use super::draft::Draft;
 use crate::calendar::{Calendar, Keep};
 use crate::gift::Period;
 use std::collections::BTreeMap;
-
-/// How long a board takes part after nobody is shown it any more: clocks of processes differ, and
-/// a board that one of them still shows must not lack what another skipped.
-const EXPIRY_MARGIN_S: i64 = 3_600;
 
 /// A board: kind and first second; 0 for all time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +36,14 @@ pub struct Rules {
     pub calendar: Calendar,
     /// How long ended periods are kept.
     pub keep: Keep,
+    /// How long a board takes part after nobody is shown it any more: clocks of processes differ,
+    /// and a board that one of them still shows must not lack what another skipped.
+    pub expiry_margin_s: i64,
+}
+
+impl Rules {
+    /// More than clocks of one cluster differ by.
+    pub const EXPIRY_MARGIN_S: i64 = 3_600;
 }
 
 impl Rules {
@@ -58,7 +62,8 @@ impl Rules {
                 Period::Day => self.keep.day_s,
                 _ => self.keep.week_s,
             };
-            let expires_s = span.until_s.saturating_add(keep_s).saturating_add(EXPIRY_MARGIN_S);
+            let expires_s =
+                span.until_s.saturating_add(keep_s).saturating_add(self.expiry_margin_s);
             let board = BoardId { period, from_s: span.from_s };
             (now_s < expires_s).then_some((board, Some(expires_s)))
         });
@@ -66,8 +71,7 @@ impl Rules {
     }
 
     /// Adds one document.
-    pub(super) fn add(&self, sums: &mut Sums, record: &Record, now_s: i64) {
-        let draft = &record.draft;
+    pub(super) fn add(&self, sums: &mut Sums, draft: &Draft, now_s: i64) {
         for (board, expires_s) in self.boards(draft.gift_time_us, now_s) {
             let key = (board, draft.entry.anchor_id);
             let sum = sums.0.entry(key).or_insert((expires_s, 0, i64::MIN));
@@ -79,9 +83,32 @@ impl Rules {
 
 /// Sums by board and anchor: expiry, worth, newest time.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sums(BTreeMap<(BoardId, i64), (Option<i64>, i128, i64)>);
+pub struct Sums(BTreeMap<(BoardId, i64), (Option<i64>, i128, i64)>);
 
 impl Sums {
+    /// The boards that have sums.
+    pub fn boards(&self) -> Vec<BoardId> {
+        let mut boards: Vec<BoardId> = self.0.keys().map(|(board, _)| *board).collect();
+        boards.dedup();
+        boards
+    }
+
+    /// Worth and newest time of an anchor on a board.
+    pub fn of(&self, board: BoardId, anchor_id: i64) -> Option<(i128, i64)> {
+        self.0.get(&(board, anchor_id)).map(|&(_, worth, reached_at_us)| (worth, reached_at_us))
+    }
+
+    /// Anchors of a board with their worth.
+    pub fn on(&self, board: BoardId) -> impl Iterator<Item = (i64, i128)> {
+        let range = self.0.range((board, i64::MIN)..=(board, i64::MAX));
+        range.map(|(&(_, anchor_id), &(_, worth, _))| (anchor_id, worth))
+    }
+
+    /// Forgets boards.
+    pub fn keep(&mut self, is_kept: impl Fn(BoardId) -> bool) {
+        self.0.retain(|(board, _), _| is_kept(*board));
+    }
+
     /// What to send.
     pub(super) fn deltas(&self) -> Vec<Delta> {
         let delta = |(&(board, anchor_id), &(expires_s, worth, reached_at_us)): (_, &(_, _, _))| {

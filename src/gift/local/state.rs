@@ -120,7 +120,7 @@ impl Boards {
             let changed_us = dated.map_or(begun_us, |dated| dated.changed_us.max(begun_us));
             let places = dated.map(|dated| dated.board.top(query.offset, query.num));
             let version = u64::try_from(changed_us).unwrap_or(0);
-            Found::Top { places: places.unwrap_or_default(), span, version }
+            Found::Top { places: places.unwrap_or_default().into(), span, version }
         };
         let current_s = second(now_us);
         let asked_s = query.at.unwrap_or(current_s);

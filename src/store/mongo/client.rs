@@ -51,6 +51,8 @@ pub struct Index {
     pub keys: Document,
     /// Whether no two documents may have the same.
     pub unique: bool,
+    /// Whether documents without the fields are left out.
+    pub sparse: bool,
 }
 
 impl Mongo {
@@ -166,7 +168,7 @@ impl Mongo {
 
     /// Makes the index unless it is there. On a collection that is large this may take long.
     pub fn create_index(&self, collection: &str, index: &Index) -> Result<(), MongoError> {
-        let options = IndexOptions::builder().unique(index.unique).build();
+        let options = IndexOptions::builder().unique(index.unique).sparse(index.sparse).build();
         let model = IndexModel::builder().keys(index.keys.clone()).options(options).build();
         self.note(self.collection(collection).create_index(model).run()).map(|_| ())
     }

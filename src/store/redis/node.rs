@@ -4,6 +4,8 @@
 use super::options::RedisOptions;
 use crate::store::lane::{LaneError, back_off};
 use redis::{Client, Connection, ConnectionInfo, RedisError, Value};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The pause after a first failure, and the longest.
@@ -20,6 +22,9 @@ const WAIT_LEAST: Duration = Duration::from_millis(1);
 /// given up, and would be taken for the answers to later ones.
 pub(super) struct Node {
     info: ConnectionInfo,
+    /// Counts new connections: whoever answers over one may be another server than before, or one
+    /// that has forgotten something.
+    changes: Arc<AtomicU64>,
     link: Option<Link>,
     failures: u32,
     retry_at: Option<Instant>,
@@ -32,8 +37,8 @@ pub(super) struct Link {
 }
 
 impl Node {
-    pub(super) fn new(info: ConnectionInfo) -> Self {
-        Self { info, link: None, failures: 0, retry_at: None }
+    pub(super) fn new(info: ConnectionInfo, changes: Arc<AtomicU64>) -> Self {
+        Self { info, changes, link: None, failures: 0, retry_at: None }
     }
 
     /// The connection there is, or a new one when the time for a try has come.
@@ -41,7 +46,11 @@ impl Node {
         let due = self.retry_at.is_none_or(|at| at <= Instant::now());
         if self.link.is_none() && due {
             match Link::connect(&self.info, options) {
-                Ok(link) => self.link = Some(link),
+                Ok(link) => {
+                    // Before anything is asked over it.
+                    self.changes.fetch_add(1, Ordering::AcqRel);
+                    self.link = Some(link);
+                }
                 Err(error) => {
                     if self.failures == 0 {
                         tracing::warn!(%error, "Redis is away; trying again until it is back");

@@ -28,7 +28,7 @@ pub(super) struct Router {
     slots: Option<Slots>,
     slots_stale: bool,
     look_at: Option<Instant>,
-    /// Counts lost connections and moved slots of all threads.
+    /// Counts new and lost connections and moved slots of all threads.
     changes: Arc<AtomicU64>,
 }
 
@@ -277,7 +277,8 @@ impl Router {
         if !self.nodes.contains_key(address) {
             let seed = self.seeds.iter().find(|seed| seed.addr().to_string() == address);
             let info = seed.cloned().or_else(|| beside(self.seeds.first()?, address))?;
-            self.nodes.insert(address.to_owned(), Node::new(info));
+            let changes = Arc::clone(&self.changes);
+            self.nodes.insert(address.to_owned(), Node::new(info, changes));
         }
         Some((self.nodes.get_mut(address)?, &self.options))
     }

@@ -10,27 +10,35 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-/// A command and the right to answer whoever asked. Dropped unanswered, it answers nobody.
+/// Commands and the right to answer whoever asked. Dropped unanswered, it answers nobody.
 pub struct RedisJob {
-    command: Command,
-    answer: Box<dyn FnOnce(Answer) + Send>,
+    commands: Vec<Command>,
+    answer: Box<dyn FnOnce(Vec<Answer>) + Send>,
 }
 
 impl RedisJob {
     /// `answer` runs on a thread of the lane and must not block.
     pub fn new(command: Command, answer: impl FnOnce(Answer) + Send + 'static) -> Self {
-        Self { command, answer: Box::new(answer) }
+        Self::all(vec![command], |answers| {
+            answer(answers.into_iter().next().expect("one answer for one command"));
+        })
+    }
+
+    /// Several commands that go together, in this order; as many answers as commands.
+    pub fn all(commands: Vec<Command>, answer: impl FnOnce(Vec<Answer>) + Send + 'static) -> Self {
+        Self { commands, answer: Box::new(answer) }
     }
 
     /// For a job that came back from a full queue.
     pub fn give_up(self) {
-        (self.answer)(Answer::Away(Away::NotRun));
+        let answers = vec![Answer::Away(Away::NotRun); self.commands.len()];
+        (self.answer)(answers);
     }
 }
 
 impl fmt::Debug for RedisJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisJob").field("command", &self.command).finish_non_exhaustive()
+        f.debug_struct("RedisJob").field("commands", &self.commands).finish_non_exhaustive()
     }
 }
 
@@ -77,6 +85,14 @@ impl RedisLane {
         self.send(next % self.queues.len(), job)
     }
 
+    /// The same, to any thread but that of pin 0, where there are others: reads beside what is
+    /// pinned there.
+    pub fn submit_apart(&self, job: RedisJob) -> Result<(), Shed<RedisJob>> {
+        let next = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let others = (self.queues.len() - 1).max(1);
+        self.send((1 + next % others) % self.queues.len(), job)
+    }
+
     /// The same, always to the same thread for the same `pin`, such as a writer's id: what is
     /// submitted in order is sent in order.
     pub fn submit_pinned(&self, pin: u64, job: RedisJob) -> Result<(), Shed<RedisJob>> {
@@ -84,7 +100,7 @@ impl RedisLane {
         self.send(usize::try_from(pin % threads).expect("below a few threads"), job)
     }
 
-    /// Grows whenever a connection of any thread was lost or a slot was found moved: what was
+    /// Grows whenever a connection of any thread was made or lost, or a slot was found moved: what was
     /// known of the data before may be wrong since. Unchanged between two looks, nothing was.
     pub fn changes(&self) -> u64 {
         self.shared.changes.load(Ordering::Acquire)
@@ -128,13 +144,15 @@ impl Thread {
         while let Ok(first) = self.queue.recv() {
             batch.push(first);
             batch.extend(self.queue.try_iter().take(self.batch_jobs_max - 1));
-            let commands: Vec<&Command> = batch.iter().map(|job| &job.command).collect();
+            let commands: Vec<&Command> = batch.iter().flat_map(|job| &job.commands).collect();
             let answers = self.run(&commands);
             let away = answers.iter().any(|answer| matches!(answer, Answer::Away(_)));
             self.shared.away[self.index].store(away, Ordering::Relaxed);
-            for (job, answer) in batch.drain(..).zip(answers) {
+            let mut answers = answers.into_iter();
+            for job in batch.drain(..) {
+                let own = answers.by_ref().take(job.commands.len()).collect();
                 // An answer that panics is its owner's loss, not that of the others.
-                if catch_unwind(AssertUnwindSafe(|| (job.answer)(answer))).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| (job.answer)(own))).is_err() {
                     tracing::error!("what was to be done with an answer of Redis panicked");
                 }
             }

@@ -1,32 +1,13 @@
 //! Reads what Redis answers to the commands of a [`RedisView`](super::RedisView).
 
 use super::super::place_name::PlaceName;
-use super::super::record::Stream;
-use super::super::view::{Generation, ScriptAnswer};
+use super::super::{ScriptAnswer, Stream};
+use crate::cluster::reply::{self, array, number, other, read, streams, text};
 use crate::gift::{Place, Standing};
-use crate::store::redis::{Answer, Away, Value};
+use crate::store::redis::{Answer, Value};
 use std::collections::BTreeMap;
 
-/// Why an answer says nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unread {
-    /// Redis is away, or cannot work at present.
-    #[error("Redis is away: {0:?}")]
-    Away(Away),
-    /// Redis said what this version does not expect: another wrote to our keys, or a slot is just
-    /// being moved. To be treated as a connection that broke.
-    #[error("Redis answers {0}")]
-    Strange(String),
-}
-
-/// What a read found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen<T> {
-    /// In the generation that it asked for.
-    Here(T),
-    /// This one is current instead; `None` when Redis was emptied.
-    OtherGeneration(Option<Generation>),
-}
+pub use crate::cluster::reply::{Seen, Unread, fences};
 
 /// A part of a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,32 +18,43 @@ pub struct TopPart {
     pub newest_us: Option<i64>,
 }
 
-/// To an apply, a load or a switch.
-pub fn script(answer: Answer) -> Result<ScriptAnswer, Unread> {
+/// What an audit reads at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Where the next one begins; "0" when this was the last.
+    pub cursor: String,
+    /// Anchor, total, time, and whether the place of just these is on the board, if one should be.
+    pub rows: Vec<(i64, i64, i64, bool)>,
+    /// Places of the whole board.
+    pub places: usize,
+    /// What the whole view holds.
+    pub fences: BTreeMap<Stream, u64>,
+}
+
+/// To a question for a slice.
+pub fn slice(answer: Answer) -> Result<Seen<Slice>, Unread> {
     read(answer, |word, rest| match (word, rest) {
-        ("done", full) => {
-            let full = full.iter().map(inverted).collect::<Option<_>>()?;
-            Some(ScriptAnswer::Done { full })
+        ("slice", [cursor, rows, places, fences]) => {
+            let row = |row: &[Value]| {
+                let value = text(&row[1])?;
+                let (total, time) = (value.get(..20)?.parse().ok()?, value.get(20..)?);
+                let time = i64::MAX.checked_sub(time.parse().ok()?)?;
+                Some((inverted(&row[0])?, total, time, number(&row[2])? == 1))
+            };
+            Some(Seen::Here(Slice {
+                cursor: text(cursor)?.to_owned(),
+                rows: array(rows)?.chunks_exact(3).map(row).collect::<Option<_>>()?,
+                places: number(places)?,
+                fences: streams(fences)?,
+            }))
         }
-        ("missing", [fence]) => Some(ScriptAnswer::Missing(text(fence)?.parse().ok()?)),
-        ("other", [name]) => Some(ScriptAnswer::OtherGeneration(current(text(name)?)?.0)),
-        ("refused", []) => Some(ScriptAnswer::Refused),
-        _ => None,
+        (word, rest) => other(word, rest),
     })
 }
 
-/// To a question for the fences.
-pub fn fences(answer: Answer) -> Result<(Option<Generation>, BTreeMap<Stream, u64>), Unread> {
-    read(answer, |word, rest| {
-        let mut fences = BTreeMap::new();
-        for pair in rest.first().map_or(Some(&[][..]), array)?.chunks_exact(2) {
-            // The steps of the rebuild stand beside the fences.
-            if let Some(stream) = stream(text(&pair[0])?) {
-                fences.insert(stream, text(&pair[1])?.parse().ok()?);
-            }
-        }
-        Some((current(word)?.0, fences))
-    })
+/// To an apply, a load or a switch; full are anchors.
+pub fn script(answer: Answer) -> Result<ScriptAnswer, Unread> {
+    reply::script(answer, inverted)
 }
 
 /// To a question for the top, with the same `offset`.
@@ -110,25 +102,6 @@ pub fn worth(answer: Answer) -> Result<Seen<Option<i64>>, Unread> {
     })
 }
 
-/// All answers are a list that begins with a word.
-fn read<T>(answer: Answer, by: impl FnOnce(&str, &[Value]) -> Option<T>) -> Result<T, Unread> {
-    let value = match answer {
-        Answer::Done(value) => value,
-        Answer::Refused(words) => return Err(Unread::Strange(words)),
-        Answer::Away(away) => return Err(Unread::Away(away)),
-    };
-    let list = array(&value).and_then(|list| list.split_first());
-    list.and_then(|(word, rest)| by(text(word)?, rest))
-        .ok_or_else(|| Unread::Strange(format!("{value:?}")))
-}
-
-fn other<T>(word: &str, rest: &[Value]) -> Option<Seen<T>> {
-    match (word, rest) {
-        ("other", [name]) => Some(Seen::OtherGeneration(current(text(name)?)?.0)),
-        _ => None,
-    }
-}
-
 fn places(members: &Value, first: usize) -> Option<Vec<Place>> {
     let place = |(member, rank)| {
         let (total_worth, reached_at_us, id) = PlaceName::parse(text(member)?)?.parts()?;
@@ -137,51 +110,15 @@ fn places(members: &Value, first: usize) -> Option<Vec<Place>> {
     array(members)?.iter().zip(first + 1..).map(place).collect()
 }
 
-fn array(value: &Value) -> Option<&[Value]> {
-    match value {
-        Value::Array(values) => Some(values),
-        _ => None,
-    }
-}
-
-fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        _ => None,
-    }
-}
-
-fn number(value: &Value) -> Option<usize> {
-    match value {
-        Value::Int(number) => usize::try_from(*number).ok(),
-        _ => None,
-    }
-}
-
 /// A time or id, which are kept inverted.
 fn inverted(value: &Value) -> Option<i64> {
     i64::MAX.checked_sub(text(value)?.parse().ok()?)
 }
 
-/// The name of the current generation, empty when there is none.
-fn current(name: &str) -> Option<Current> {
-    match name {
-        "" => Some(Current(None)),
-        name => Generation::from_str_radix(name, 16).ok().map(|name| Current(Some(name))),
-    }
-}
-
-struct Current(Option<Generation>);
-
-fn stream(name: &str) -> Option<Stream> {
-    let (writer, slot) = name.split_once(':')?;
-    let writer = u64::from_str_radix(writer, 16).ok()?;
-    Some(Stream { writer, slot: u16::from_str_radix(slot, 16).ok()? })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::redis::Away;
 
     fn words(words: &[&str]) -> Answer {
         let word = |word: &&str| Value::BulkString(word.as_bytes().to_vec());

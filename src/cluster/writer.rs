@@ -1,17 +1,18 @@
 //! One writer: at most one round of documents whose fate is not known.
 
+use super::domain::JournalDraft;
 use super::message::Ticket;
-use super::record::{Draft, Fate, Record, Stream};
+use super::record::{Fate, Record, Stream};
 use super::tuning::Tuning;
 use std::time::Duration;
 
 /// What became of a round.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resolved {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved<T> {
     /// New in the journal, ascending by stream and batch.
-    pub landed: Vec<(Ticket, Record)>,
+    pub landed: Vec<(Ticket, Record<T>)>,
     /// Answered by an earlier document.
-    pub replayed: Vec<(Ticket, Record)>,
+    pub replayed: Vec<(Ticket, Record<T>)>,
     /// The name belongs to another request.
     pub conflicts: Vec<Ticket>,
 }
@@ -19,22 +20,22 @@ pub struct Resolved {
 /// Invariant: `next` of each slot is one more than the last batch of it that has documents, or that
 /// the round under way has.
 #[derive(Clone, Debug)]
-pub struct Writer {
+pub struct Writer<T> {
     id: u64,
     next: Vec<u64>,
-    round: Option<Round>,
+    round: Option<Round<T>>,
 }
 
 #[derive(Clone, Debug)]
-struct Round {
-    asks: Vec<(Ticket, Record)>,
+struct Round<T> {
+    asks: Vec<(Ticket, Record<T>)>,
     /// What `next` was before.
     before: Vec<u64>,
     /// When to try again; `None` while a try is under way.
     again_at: Option<Duration>,
 }
 
-impl Writer {
+impl<T: JournalDraft> Writer<T> {
     /// The id is random: two processes, or two lives of one, never share it.
     pub fn new(id: u64, slots: u16) -> Self {
         Self { id, next: vec![1; usize::from(slots)], round: None }
@@ -54,16 +55,16 @@ impl Writer {
     ///
     /// # Panics
     /// When a round is under way.
-    pub fn begin(&mut self, asks: Vec<(Ticket, Draft)>, tuning: &Tuning) -> Vec<Record> {
+    pub fn begin(&mut self, asks: Vec<(Ticket, T)>, tuning: &Tuning) -> Vec<Record<T>> {
         assert!(self.round.is_none(), "a writer has one unresolved round at most");
         let before = self.next.clone();
         let mut taken = vec![0; self.next.len()];
         let mut asks: Vec<_> = asks
             .into_iter()
             .map(|(ticket, draft)| {
-                let slot = slot_of(&draft, tuning.slots);
+                let slot = draft.slot(tuning.slots);
                 let (at, first) = (usize::from(slot), before[usize::from(slot)]);
-                let seq = first + taken[at] / tuning.script_gifts_max as u64;
+                let seq = first + taken[at] / tuning.script_documents_max as u64;
                 taken[at] += 1;
                 self.next[at] = seq + 1;
                 let stream = Stream { writer: self.id, slot };
@@ -75,7 +76,7 @@ impl Writer {
         self.records()
     }
 
-    fn records(&self) -> Vec<Record> {
+    fn records(&self) -> Vec<Record<T>> {
         let asks = self.round.iter().flat_map(|round| &round.asks);
         asks.map(|(_, record)| record.clone()).collect()
     }
@@ -88,22 +89,23 @@ impl Writer {
     }
 
     /// The round once more, when it is time.
-    pub fn retry(&mut self, now: Duration) -> Option<Vec<Record>> {
+    pub fn retry(&mut self, now: Duration) -> Option<Vec<Record<T>>> {
         let round = self.round.as_mut()?;
         round.again_at.take_if(|again_at| *again_at <= now)?;
         Some(self.records())
     }
 
     /// The fate of each document, in the order in which they were sent. Afterwards the writer is free.
-    pub fn resolve(&mut self, fates: Vec<Fate>) -> Resolved {
-        let Some(round) = self.round.take() else { return Resolved::default() };
+    pub fn resolve(&mut self, fates: Vec<Fate<T>>) -> Resolved<T> {
+        let mut resolved =
+            Resolved { landed: Vec::new(), replayed: Vec::new(), conflicts: Vec::new() };
+        let Some(round) = self.round.take() else { return resolved };
         assert_eq!(fates.len(), round.asks.len(), "every document has a fate");
-        let mut resolved = Resolved::default();
         self.next = round.before;
         for ((ticket, record), fate) in round.asks.into_iter().zip(fates) {
             match fate {
                 Fate::Exists(found) if !is_same(&found, &record) => {
-                    if record.draft.is_answered_by(&found) {
+                    if record.draft.is_answered_by(&found.draft) {
                         resolved.replayed.push((ticket, *found));
                     } else {
                         resolved.conflicts.push(ticket);
@@ -131,38 +133,34 @@ impl Writer {
     }
 }
 
-/// Our own document, landed by an earlier try. The entry's id tells two requests of one round with
-/// one name apart.
-fn is_same(found: &Record, sent: &Record) -> bool {
-    (found.stream, found.seq, found.draft.entry.id) == (sent.stream, sent.seq, sent.draft.entry.id)
-}
-
-fn slot_of(draft: &Draft, slots: u16) -> u16 {
-    let slot = draft.entry.anchor_id.cast_unsigned() % u64::from(slots);
-    u16::try_from(slot).expect("less than the number of slots")
+/// Our own document, landed by an earlier try, and not that of another request of the round with
+/// the same name.
+fn is_same<T: JournalDraft>(found: &Record<T>, sent: &Record<T>) -> bool {
+    (found.stream, found.seq) == (sent.stream, sent.seq) && found.draft.is_same(&sent.draft)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gift::Entry;
+    use crate::gift::cluster::Draft;
     use crate::store::RequestKey;
 
     fn draft(id: i64, key: &str, worth: i64) -> (Ticket, Draft) {
         let entry = Entry { id, audience_id: 1, anchor_id: 2, worth, time_us: id, revokes: None };
-        (id.cast_unsigned(), Draft::gift(entry, RequestKey::new(key).as_ref(), (0, 0)))
+        (id.cast_unsigned(), Draft::gift(entry, RequestKey::new(key).as_ref()))
     }
 
     fn tuning() -> Tuning {
-        Tuning { script_gifts_max: 2, ..Tuning::default() }
+        Tuning { script_documents_max: 2, ..Tuning::default() }
     }
 
-    fn begin(writer: &mut Writer, drafts: &[(i64, &str, i64)]) -> Vec<Record> {
+    fn begin(writer: &mut Writer<Draft>, drafts: &[(i64, &str, i64)]) -> Vec<Record<Draft>> {
         let drafts = drafts.iter().map(|&(id, key, worth)| draft(id, key, worth)).collect();
         writer.begin(drafts, &tuning())
     }
 
-    fn seqs(records: &[Record]) -> Vec<(u64, u64)> {
+    fn seqs(records: &[Record<Draft>]) -> Vec<(u64, u64)> {
         records.iter().map(|record| (record.first, record.seq)).collect()
     }
 
@@ -191,7 +189,7 @@ mod tests {
         let theirs = begin(&mut other, &[(1, "a", 5)]).remove(0);
         let mut writer = Writer::new(9, 1);
         let sent = begin(&mut writer, &[(2, "a", 5), (3, "a", 6), (4, "b", 5), (5, "b", 5)]);
-        let exists = |record: &Record| Fate::Exists(Box::new(record.clone()));
+        let exists = |record: &Record<Draft>| Fate::Exists(Box::new(record.clone()));
         let fates = vec![exists(&theirs), exists(&theirs), Fate::Landed, exists(&sent[2])];
         let resolved = writer.resolve(fates);
         assert_eq!(resolved.replayed, [(2, theirs), (5, sent[2].clone())]);

@@ -1,17 +1,17 @@
 //! What the parts of a node share while they handle one event.
 
+use super::domain::JournalDraft;
 use super::freshness::Freshness;
 use super::message::{Command, Now, Op, RedisRequest};
 use super::record::Stream;
-use super::rules::Rules;
+use super::script::{Apply, Generation};
 use super::tuning::Tuning;
-use super::view::{Apply, Generation};
 use std::collections::HashMap;
 use std::time::Duration;
 
 /// Why something was asked.
 #[derive(Clone, Debug)]
-pub(super) enum Purpose {
+pub(super) enum Purpose<T: JournalDraft> {
     Insert { writer: usize },
     Beat { flag: bool, sent: Duration },
     Look { sent: Duration },
@@ -22,31 +22,35 @@ pub(super) enum Purpose {
     JournalForRebuild { generation: Generation },
     Finish,
     TakeLease { sent: Duration },
-    Apply { stream: Stream, own: bool, scripts: Vec<Apply> },
+    Apply { stream: Stream, own: bool, scripts: Vec<Apply<T::Row>> },
     Rebuild,
     Fences { sent: Duration },
 }
 
 /// Questions without an answer yet; each part asks a bounded number at a time.
-#[derive(Debug, Default)]
-pub(super) struct Ops {
+#[derive(Debug)]
+pub(super) struct Ops<T: JournalDraft> {
     next: Op,
-    pending: HashMap<Op, Purpose>,
+    pending: HashMap<Op, Purpose<T>>,
 }
 
-impl Ops {
-    pub(super) fn open(&mut self, purpose: Purpose) -> Op {
+impl<T: JournalDraft> Ops<T> {
+    pub(super) fn new() -> Self {
+        Self { next: 0, pending: HashMap::new() }
+    }
+
+    pub(super) fn open(&mut self, purpose: Purpose<T>) -> Op {
         self.next += 1;
         self.pending.insert(self.next, purpose);
         self.next
     }
 
     /// The purpose of an answer; `None` when nobody waits for it any more.
-    pub(super) fn close(&mut self, op: Op) -> Option<Purpose> {
+    pub(super) fn close(&mut self, op: Op) -> Option<Purpose<T>> {
         self.pending.remove(&op)
     }
 
-    pub(super) fn any(&self, is: impl Fn(&Purpose) -> bool) -> bool {
+    pub(super) fn any(&self, is: impl Fn(&Purpose<T>) -> bool) -> bool {
         self.pending.values().any(is)
     }
 
@@ -72,18 +76,18 @@ pub(super) struct Link {
 }
 
 /// The surroundings of a step.
-pub(super) struct Context<'a> {
+pub(super) struct Context<'a, T: JournalDraft> {
     pub(super) now: Now,
     pub(super) process: u64,
     pub(super) tuning: &'a Tuning,
-    pub(super) rules: &'a Rules,
-    pub(super) ops: &'a mut Ops,
-    pub(super) out: &'a mut Vec<Command>,
+    pub(super) rules: &'a T::Rules,
+    pub(super) ops: &'a mut Ops<T>,
+    pub(super) out: &'a mut Vec<Command<T>>,
     pub(super) link: &'a mut Link,
     pub(super) freshness: &'a mut Freshness,
 }
 
-impl Context<'_> {
+impl<T: JournalDraft> Context<'_, T> {
     /// Connection or generation changed: every answer that is under way speaks of the old ones.
     pub(super) fn relink(&mut self, conn: Option<u64>, generation: Option<Generation>) {
         self.ops.forget_redis();
@@ -92,7 +96,7 @@ impl Context<'_> {
         *self.link = Link { conn, generation, is_empty: false, since, wants_fences };
     }
 
-    pub(super) fn redis(&mut self, purpose: Purpose, request: RedisRequest) {
+    pub(super) fn redis(&mut self, purpose: Purpose<T>, request: RedisRequest<T>) {
         let conn = self.link.conn.expect("asked only while connected");
         let op = self.ops.open(purpose);
         self.out.push(Command::Redis { op, conn, request });

@@ -1,6 +1,6 @@
 //! Whether an answer holds all that was acknowledged before it was asked for.
 
-use super::view::Generation;
+use super::script::Generation;
 use std::time::Duration;
 
 /// What an answer must come from to be fresh; nothing is fresh enough for an empty one.
@@ -32,6 +32,12 @@ impl Freshness {
     pub fn stamp(&self, now: Duration, look_age_max: Duration) -> Stamp {
         let open = |(began, nobody_behind)| nobody_behind && now <= began + look_age_max;
         Stamp(self.clean.filter(|_| self.look.is_some_and(open)))
+    }
+
+    /// Until when [`Self::stamp`] gives one that allows anything.
+    pub fn fresh_until(&self, look_age_max: Duration) -> Option<Duration> {
+        let (began, nobody_behind) = self.look.filter(|_| self.clean.is_some())?;
+        nobody_behind.then(|| began + look_age_max)
     }
 
     /// A look at the members was answered.

@@ -9,13 +9,13 @@ pub struct Tuning {
     pub slots: u16,
     /// Gifts that one script applies; a batch holds no more. Redis stands still meanwhile (27 to
     /// 38 µs a gift).
-    pub script_gifts_max: usize,
+    pub script_documents_max: usize,
     /// Scripts of one pipeline.
     pub pipeline_scripts_max: usize,
     /// Gifts of one insert.
-    pub round_gifts_max: usize,
+    pub round_documents_max: usize,
     /// Requests that wait for a writer; the next is refused.
-    pub queue_gifts_max: usize,
+    pub queue_asks_max: usize,
     /// Documents of one journal read.
     pub page_records_max: usize,
     /// Rows of one step of a rebuild.
@@ -46,10 +46,11 @@ impl Default for Tuning {
     fn default() -> Self {
         let tuning = Self {
             slots: 1,
-            script_gifts_max: 32,
+            script_documents_max: 32,
             pipeline_scripts_max: 32,
-            round_gifts_max: 1024,
-            queue_gifts_max: 16 * 1024,
+            // Whole batches, and one insert command.
+            round_documents_max: 960,
+            queue_asks_max: 16 * 1024,
             page_records_max: 1024,
             load_rows_max: 256,
             pass_every: Duration::from_secs(1),
@@ -68,6 +69,23 @@ impl Default for Tuning {
 }
 
 impl Tuning {
+    /// The defaults with times for a process that counts as gone after `takeover`.
+    pub fn taking_over_after(takeover: Duration) -> Self {
+        let pass_every = takeover / 60;
+        let tuning = Self {
+            pass_every,
+            look_age_max: pass_every * 3,
+            lapse: takeover / 6,
+            landing_max: takeover * 2 / 3,
+            silence_max: takeover,
+            silence_gap_max: pass_every * 4,
+            lease: takeover / 3,
+            ..Self::default()
+        };
+        tuning.check();
+        tuning
+    }
+
     /// The relations that must hold.
     ///
     /// # Panics
@@ -79,7 +97,9 @@ impl Tuning {
         );
         assert!(self.look_age_max > self.pass_every, "or no answer would ever be fresh");
         assert!(self.lapse > self.pass_every, "or no writer could ever insert");
-        assert!(self.slots > 0 && self.script_gifts_max > 0 && self.pipeline_scripts_max > 0);
-        assert!(self.round_gifts_max > 0 && self.page_records_max > 0 && self.load_rows_max > 0);
+        assert!(self.slots > 0 && self.script_documents_max > 0 && self.pipeline_scripts_max > 0);
+        assert!(
+            self.round_documents_max > 0 && self.page_records_max > 0 && self.load_rows_max > 0
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! What a node is told and what it asks for.
 
-use super::record::{Draft, Fate, Record, Stream};
-use super::view::{Apply, Generation, Load, ScriptAnswer, Switch};
-use crate::gift::Entry;
+use super::domain::JournalDraft;
+use super::record::{Fate, Record, Stream};
+use super::script::{Apply, Generation, Load, ScriptAnswer, Switch};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -65,14 +65,14 @@ pub struct Newest {
 /// What to do. Each has one answer, or [`Event::Failed`] at the latest when its deadline passes at
 /// the waiting side; a failed one may have happened nevertheless, even later.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum Command<T: JournalDraft> {
     /// Insert unordered, by majority, and say of each document whether it landed or what holds its
     /// name. Not to be sent after `send_by`: others may have declared this process gone by then.
     Insert {
         /// Answered by [`Event::Inserted`].
         op: Op,
         /// The very same at every try.
-        records: Vec<Record>,
+        records: Vec<Record<T>>,
         /// By the clock of [`Now::mono`].
         send_by: Duration,
     },
@@ -140,14 +140,14 @@ pub enum Command {
         /// Which connection.
         conn: u64,
         /// What.
-        request: RedisRequest,
+        request: RedisRequest<T>,
     },
     /// Answer a request.
     Answer {
         /// Which.
         ticket: Ticket,
         /// How.
-        outcome: Outcome,
+        outcome: Outcome<T>,
     },
     /// Others have declared this process gone: it writes no more, and starts anew under new names.
     Retire,
@@ -155,11 +155,11 @@ pub enum Command {
 
 /// What Redis is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RedisRequest {
+pub enum RedisRequest<T: JournalDraft> {
     /// Scripts in one pipeline, in order.
-    Apply(Vec<Apply>),
+    Apply(Vec<Apply<T::Row>>),
     /// A step of a rebuild.
-    Load(Load),
+    Load(Load<T::Row>),
     /// Its end.
     Switch(Switch),
     /// The current generation and all its fences.
@@ -168,9 +168,9 @@ pub enum RedisRequest {
 
 /// What Redis answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RedisAnswer {
+pub enum RedisAnswer<T: JournalDraft> {
     /// One for each script.
-    Scripts(Vec<ScriptAnswer>),
+    Scripts(Vec<ScriptAnswer<T::Subject>>),
     /// For [`RedisRequest::Fences`]; all at one moment.
     Fences {
         /// `None` when Redis was emptied.
@@ -182,11 +182,11 @@ pub enum RedisAnswer {
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Outcome<T> {
     /// It is in the journal.
     Written {
         /// As it stands there.
-        entry: Entry,
+        draft: T,
         /// An earlier request made it.
         replayed: bool,
         /// The board does not show it yet: `X-Degraded: redis`.
@@ -194,7 +194,7 @@ pub enum Outcome {
     },
     /// The key was used for another command.
     Conflict,
-    /// The anchor's total takes no more.
+    /// What it would let grow takes no more.
     Overflow,
     /// Not known, or not tried: to be retried, with its key.
     Unavailable,
@@ -211,7 +211,7 @@ pub enum BeatAnswer {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Event<T: JournalDraft> {
     /// Time passed; several times per `pass_every`.
     Tick,
     /// A client wants this in the journal.
@@ -219,7 +219,7 @@ pub enum Event {
         /// Answered once by [`Command::Answer`], unless the process dies.
         ticket: Ticket,
         /// What.
-        draft: Draft,
+        draft: T,
     },
     /// An operator wants the boards made anew from the journal.
     RebuildAsked,
@@ -228,7 +228,7 @@ pub enum Event {
         /// Of the command.
         op: Op,
         /// Of each document.
-        fates: Vec<Fate>,
+        fates: Vec<Fate<T>>,
     },
     /// To [`Command::SendBeat`].
     BeatAnswered {
@@ -260,7 +260,7 @@ pub enum Event {
         /// Complete up to this batch.
         through: u64,
         /// Ascending by batch.
-        records: Vec<Record>,
+        records: Vec<Record<T>>,
     },
     /// To [`Command::Finish`] and [`Command::Settle`]; the next look tells what came of it.
     Done {
@@ -279,7 +279,7 @@ pub enum Event {
         /// Of the command.
         op: Op,
         /// What came back.
-        answer: RedisAnswer,
+        answer: RedisAnswer<T>,
     },
     /// `MongoDB` did not answer in time: the command may have happened, or may still happen.
     Failed {
@@ -289,6 +289,11 @@ pub enum Event {
     /// A new connection to Redis; a moved slot counts as one.
     Connected {
         /// Not used before in this process.
+        conn: u64,
+    },
+    /// A read over it was told that the generation is another than this process knows.
+    Outdated {
+        /// Which.
         conn: u64,
     },
     /// It erred or was too slow, and is dropped with all that was asked over it.

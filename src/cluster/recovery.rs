@@ -2,19 +2,20 @@
 //! who are gone, and have a lost view rebuilt.
 
 use super::context::{Context, Purpose};
+use super::domain::JournalDraft;
 use super::lease::Lease;
 use super::message::{Command, Event, LeaseDoc, Member, Newest, RedisRequest};
 use super::rebuild::{Rebuild, RebuildStep};
 use super::record::{Record, Stream};
 use super::replay::{Replay, Step};
+use super::script::{Apply, ScriptAnswer};
 use super::silence::Silence;
-use super::view::{Apply, ScriptAnswer};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The recovery of one process.
 #[derive(Debug)]
-pub(super) struct Recovery {
+pub(super) struct Recovery<T: JournalDraft> {
     /// Names generations.
     random: u64,
     next_look: Duration,
@@ -27,14 +28,15 @@ pub(super) struct Recovery {
     /// What the view must hold before it counts as complete, and when that was known.
     wanted: Option<(Duration, BTreeMap<Stream, u64>)>,
     /// Streams of the dead that the view lacks.
-    replays: BTreeMap<Stream, Replay>,
+    replays: BTreeMap<Stream, Replay<T>>,
     /// Fences as they were told last, of this connection and generation.
     fences: Option<BTreeMap<Stream, u64>>,
-    rebuild: Option<Rebuild>,
+    rebuild: Option<Rebuild<T>>,
     rebuild_asked: bool,
+    rebuilt: usize,
 }
 
-impl Recovery {
+impl<T: JournalDraft> Recovery<T> {
     pub(super) fn new(random: u64) -> Self {
         Self {
             random,
@@ -49,7 +51,18 @@ impl Recovery {
             fences: None,
             rebuild: None,
             rebuild_asked: false,
+            rebuilt: 0,
         }
+    }
+
+    /// How many batches a rebuild under way has read, and has to read.
+    pub(super) fn rebuilding(&self) -> Option<(u64, u64)> {
+        self.rebuild.as_ref().map(Rebuild::progress)
+    }
+
+    /// Rebuilds that were finished since this was last asked.
+    pub(super) fn take_rebuilt(&mut self) -> usize {
+        std::mem::take(&mut self.rebuilt)
     }
 
     /// An operator wants it.
@@ -64,7 +77,12 @@ impl Recovery {
     }
 
     /// An answer of `MongoDB` that concerns the recovery alone.
-    pub(super) fn answered(&mut self, context: &mut Context<'_>, event: Event, purpose: &Purpose) {
+    pub(super) fn answered(
+        &mut self,
+        context: &mut Context<'_, T>,
+        event: Event<T>,
+        purpose: &Purpose<T>,
+    ) {
         match (event, purpose) {
             (Event::Looked { members, lease, .. }, Purpose::Look { sent }) => {
                 self.looked(context, *sent, members, lease);
@@ -89,7 +107,7 @@ impl Recovery {
 
     fn looked(
         &mut self,
-        context: &mut Context<'_>,
+        context: &mut Context<'_, T>,
         sent: Duration,
         members: Vec<Member>,
         lease: LeaseDoc,
@@ -107,7 +125,7 @@ impl Recovery {
     /// All fences at one moment after `sent`.
     pub(super) fn fenced(
         &mut self,
-        context: &mut Context<'_>,
+        context: &mut Context<'_, T>,
         sent: Duration,
         fences: BTreeMap<Stream, u64>,
     ) {
@@ -138,8 +156,8 @@ impl Recovery {
     /// To one of the three reasons to ask for the newest documents.
     fn newest(
         &mut self,
-        context: &mut Context<'_>,
-        purpose: &Purpose,
+        context: &mut Context<'_, T>,
+        purpose: &Purpose<T>,
         newest: &BTreeMap<Stream, Newest>,
     ) {
         let finals = self.members.iter().filter_map(|member| member.finals.as_ref()).flatten();
@@ -170,13 +188,17 @@ impl Recovery {
         }
     }
 
-    fn lease_taken(&mut self, context: &Context<'_>, sent: Duration, term: Option<u64>) {
+    fn lease_taken(&mut self, context: &Context<'_, T>, sent: Duration, term: Option<u64>) {
         if let Some(term) = term {
             self.lease.taken(term, context.process, sent, context.tuning.lease);
         }
     }
 
-    pub(super) fn journal_read(&mut self, stream: Stream, read: Option<(u64, u64, Vec<Record>)>) {
+    pub(super) fn journal_read(
+        &mut self,
+        stream: Stream,
+        read: Option<(u64, u64, Vec<Record<T>>)>,
+    ) {
         match (self.replays.get_mut(&stream), read) {
             (Some(replay), Some((after, through, records))) => replay.read(after, through, records),
             (Some(replay), None) => replay.failed(),
@@ -186,9 +208,9 @@ impl Recovery {
 
     fn rebuild_read(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, T>,
         generation: u64,
-        read: Option<(u64, &[Record])>,
+        read: Option<(u64, &[Record<T>])>,
     ) {
         let rebuild = self.rebuild.as_mut().filter(|rebuild| rebuild.generation() == generation);
         match (rebuild, read) {
@@ -200,7 +222,7 @@ impl Recovery {
         }
     }
 
-    pub(super) fn rebuild_answered(&mut self, answer: &ScriptAnswer) {
+    pub(super) fn rebuild_answered(&mut self, answer: &ScriptAnswer<T::Subject>) {
         if let Some(rebuild) = &mut self.rebuild {
             rebuild.answered(answer);
         }
@@ -210,14 +232,14 @@ impl Recovery {
     pub(super) fn applied(
         &mut self,
         stream: Stream,
-        scripts: &[Apply],
-        answers: &[ScriptAnswer],
+        scripts: &[Apply<T::Row>],
+        answers: &[ScriptAnswer<T::Subject>],
     ) -> Option<u64> {
         self.replays.get_mut(&stream)?.answered(scripts, answers)
     }
 
     /// Does what is due.
-    pub(super) fn step(&mut self, context: &mut Context<'_>) {
+    pub(super) fn step(&mut self, context: &mut Context<'_, T>) {
         self.look(context);
         self.see_completeness(context);
         if !self.has_work(context) {
@@ -232,7 +254,7 @@ impl Recovery {
         }
     }
 
-    fn look(&mut self, context: &mut Context<'_>) {
+    fn look(&mut self, context: &mut Context<'_, T>) {
         let now = context.now.mono;
         if now < self.next_look
             || context.ops.any(|purpose| matches!(purpose, Purpose::Look { .. }))
@@ -246,7 +268,7 @@ impl Recovery {
     }
 
     /// Once per connection and generation: all that the journal holds now, in the view.
-    fn see_completeness(&mut self, context: &mut Context<'_>) {
+    fn see_completeness(&mut self, context: &mut Context<'_, T>) {
         let known = context.link.generation.is_some() && context.link.conn.is_some();
         if !known || context.freshness.is_clean() || self.wanted.is_some() {
             return;
@@ -266,7 +288,7 @@ impl Recovery {
     }
 
     /// Processes that are gone and not declared so, with the heartbeat that did not change.
-    fn dead(&self, context: &Context<'_>) -> impl Iterator<Item = &Member> {
+    fn dead(&self, context: &Context<'_, T>) -> impl Iterator<Item = &Member> {
         let (me, silence_max) = (context.process, context.tuning.silence_max);
         self.members.iter().filter(move |member| {
             member.finals.is_none()
@@ -288,19 +310,19 @@ impl Recovery {
         settled.map(|member| member.beat.process)
     }
 
-    fn wants_rebuild(&self, context: &Context<'_>) -> bool {
+    fn wants_rebuild(&self, context: &Context<'_, T>) -> bool {
         let link = &context.link;
         link.conn.is_some() && (link.is_empty || self.rebuild_asked && link.generation.is_some())
     }
 
-    fn has_work(&self, context: &Context<'_>) -> bool {
+    fn has_work(&self, context: &Context<'_, T>) -> bool {
         self.dead(context).next().is_some()
             || !self.replays.is_empty()
             || self.settled().is_some()
             || self.wants_rebuild(context)
     }
 
-    fn keep_lease(&mut self, context: &mut Context<'_>) {
+    fn keep_lease(&mut self, context: &mut Context<'_, T>) {
         let (now, tuning) = (context.now.mono, context.tuning);
         if now < self.lease_try {
             return;
@@ -314,9 +336,10 @@ impl Recovery {
 
     /// Its last batches are those which the journal holds now: the silence was longer than any
     /// insert of it can take to land.
-    fn finish_dead(&mut self, context: &mut Context<'_>) {
-        let busy =
-            |purpose: &Purpose| matches!(purpose, Purpose::NewestOfDead { .. } | Purpose::Finish);
+    fn finish_dead(&mut self, context: &mut Context<'_, T>) {
+        let busy = |purpose: &Purpose<T>| {
+            matches!(purpose, Purpose::NewestOfDead { .. } | Purpose::Finish)
+        };
         let Some(dead) = self.dead(context).next().filter(|_| !context.ops.any(busy)) else {
             return;
         };
@@ -326,7 +349,7 @@ impl Recovery {
         context.out.push(Command::ReadNewest { op, streams });
     }
 
-    fn replay_dead(&mut self, context: &mut Context<'_>) {
+    fn replay_dead(&mut self, context: &mut Context<'_, T>) {
         let (Some(generation), Some(_)) = (context.link.generation, context.link.conn) else {
             return;
         };
@@ -335,7 +358,7 @@ impl Recovery {
         }
     }
 
-    fn settle(&mut self, context: &mut Context<'_>) {
+    fn settle(&mut self, context: &mut Context<'_, T>) {
         let busy = context.ops.any(|purpose| matches!(purpose, Purpose::Finish));
         if let Some(process) = self.settled().filter(|_| !busy) {
             let op = context.ops.open(Purpose::Finish);
@@ -343,7 +366,7 @@ impl Recovery {
         }
     }
 
-    fn rebuild(&mut self, context: &mut Context<'_>) {
+    fn rebuild(&mut self, context: &mut Context<'_, T>) {
         if !self.wants_rebuild(context) {
             return;
         }
@@ -370,6 +393,7 @@ impl Recovery {
             }
             RebuildStep::Over => {
                 self.rebuild_asked = false;
+                self.rebuilt += 1;
                 self.relinked();
                 context.relink(context.link.conn, None);
             }
@@ -378,11 +402,11 @@ impl Recovery {
 }
 
 /// Takes a stream one step further into the view.
-pub(super) fn run_replay(
-    replay: &mut Replay,
+pub(super) fn run_replay<T: JournalDraft>(
+    replay: &mut Replay<T>,
     generation: u64,
     own: bool,
-    context: &mut Context<'_>,
+    context: &mut Context<'_, T>,
 ) {
     let stream = replay.stream();
     match replay.step(generation, context.rules, context.tuning, context.now.wall_s) {

@@ -1,45 +1,47 @@
 //! One process of a cluster: its writers, its mode, and its share of the recovery.
 
+mod state;
+
 use super::behind::{Behind, Mode};
 use super::context::{Context, Link, Ops, Purpose};
-use super::freshness::{Freshness, Stamp};
+use super::domain::JournalDraft;
+use super::freshness::Freshness;
 use super::message::{
     Beat, BeatAnswer, Command, Event, Now, Outcome, RedisAnswer, RedisRequest, Ticket,
 };
-use super::record::{Draft, Fate, Record, Stream};
+use super::record::{Fate, Record, Stream};
 use super::recovery::{Recovery, run_replay};
 use super::replay::Replay;
-use super::rules::Rules;
+use super::script::{Apply, Generation, ScriptAnswer};
 use super::tuning::Tuning;
-use super::view::{Apply, Generation, ScriptAnswer};
 use super::writer::Writer;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// In the journal; to be acknowledged when the view holds it.
 #[derive(Clone, Debug)]
-struct Waiting {
+struct Waiting<T> {
     ticket: Ticket,
-    record: Record,
+    record: Record<T>,
     replayed: bool,
     since: Duration,
 }
 
 /// Events in, commands out; see [`super::Command`] for who answers what.
 #[derive(Debug)]
-pub struct Node {
+pub struct Node<T: JournalDraft> {
     process: u64,
     tuning: Tuning,
-    rules: Rules,
-    ops: Ops,
+    rules: T::Rules,
+    ops: Ops<T>,
     link: Link,
-    writers: Vec<Writer>,
+    writers: Vec<Writer<T>>,
     /// The way of our own streams into the view.
-    replays: BTreeMap<Stream, Replay>,
-    queue: VecDeque<(Ticket, Draft)>,
-    waiting: Vec<Waiting>,
-    /// Anchors that take no more.
-    full: BTreeSet<i64>,
+    replays: BTreeMap<Stream, Replay<T>>,
+    queue: VecDeque<(Ticket, T)>,
+    waiting: Vec<Waiting<T>>,
+    /// Who takes no more.
+    full: BTreeSet<T::Subject>,
     beats: u64,
     /// What the newest heartbeat said.
     flag_sent: bool,
@@ -48,21 +50,27 @@ pub struct Node {
     alive: Option<Duration>,
     behind: Behind,
     freshness: Freshness,
-    recovery: Recovery,
+    recovery: Recovery<T>,
     retired: bool,
 }
 
-impl Node {
+impl<T: JournalDraft> Node<T> {
     /// A process with a name and writers that nobody had before. `random` names the generations
     /// that it builds.
-    pub fn new(process: u64, writers: &[u64], random: u64, tuning: Tuning, rules: Rules) -> Self {
+    pub fn new(
+        process: u64,
+        writers: &[u64],
+        random: u64,
+        tuning: Tuning,
+        rules: T::Rules,
+    ) -> Self {
         let slots = tuning.slots;
         let streams =
             writers.iter().flat_map(|&writer| (0..slots).map(move |slot| Stream { writer, slot }));
         Self {
             process,
             rules,
-            ops: Ops::default(),
+            ops: Ops::new(),
             link: Link::default(),
             writers: writers.iter().map(|&id| Writer::new(id, slots)).collect(),
             replays: streams.map(|stream| (stream, Replay::new(stream))).collect(),
@@ -81,23 +89,8 @@ impl Node {
         }
     }
 
-    /// How it acknowledges now.
-    pub fn mode(&self) -> Mode {
-        self.behind.mode()
-    }
-
-    /// The connection and generation to read boards from, if there are any.
-    pub fn view(&self) -> Option<(u64, Generation)> {
-        self.link.conn.zip(self.link.generation)
-    }
-
-    /// For a board read that begins now: what its answer must come from to be unmarked.
-    pub fn stamp(&self, now: Duration) -> Stamp {
-        self.freshness.stamp(now, self.tuning.look_age_max)
-    }
-
     /// Takes what happened, and appends what is to be done.
-    pub fn handle(&mut self, now: Now, event: Event, out: &mut Vec<Command>) {
+    pub fn handle(&mut self, now: Now, event: Event<T>, out: &mut Vec<Command<T>>) {
         if self.retired {
             return;
         }
@@ -108,7 +101,10 @@ impl Node {
             Event::Disconnected { conn } if self.link.conn == Some(conn) => {
                 self.relink(now, None, None, out);
             }
-            Event::Tick | Event::Disconnected { .. } => {}
+            Event::Outdated { conn } if self.link.conn == Some(conn) => {
+                self.relink(now, Some(conn), None, out);
+            }
+            Event::Tick | Event::Disconnected { .. } | Event::Outdated { .. } => {}
             Event::RedisAnswered { op, answer } => self.redis_answered(now, op, answer, out),
             event => self.record_answered(now, event, out),
         }
@@ -117,11 +113,28 @@ impl Node {
         }
     }
 
-    fn asked(&mut self, ticket: Ticket, draft: Draft, out: &mut Vec<Command>) {
-        let is_full = draft.entry.worth > 0 && self.full.contains(&draft.entry.anchor_id);
+    /// Takes what clients want in the journal, all at once.
+    pub fn ask(
+        &mut self,
+        now: Now,
+        asks: impl Iterator<Item = (Ticket, T)>,
+        out: &mut Vec<Command<T>>,
+    ) {
+        for (ticket, draft) in asks {
+            if self.retired {
+                out.push(Command::Answer { ticket, outcome: Outcome::Unavailable });
+            } else {
+                self.asked(ticket, draft, out);
+            }
+        }
+        self.handle(now, Event::Tick, out);
+    }
+
+    fn asked(&mut self, ticket: Ticket, draft: T, out: &mut Vec<Command<T>>) {
+        let is_full = draft.grows().is_some_and(|subject| self.full.contains(&subject));
         if is_full {
             out.push(Command::Answer { ticket, outcome: Outcome::Overflow });
-        } else if self.queue.len() >= self.tuning.queue_gifts_max {
+        } else if self.queue.len() >= self.tuning.queue_asks_max {
             out.push(Command::Answer { ticket, outcome: Outcome::Unavailable });
         } else {
             self.queue.push_back((ticket, draft));
@@ -129,7 +142,7 @@ impl Node {
     }
 
     /// An answer of `MongoDB`.
-    fn record_answered(&mut self, now: Now, event: Event, out: &mut Vec<Command>) {
+    fn record_answered(&mut self, now: Now, event: Event<T>, out: &mut Vec<Command<T>>) {
         let (Event::Inserted { op, .. }
         | Event::BeatAnswered { op, .. }
         | Event::Looked { op, .. }
@@ -179,7 +192,13 @@ impl Node {
         }
     }
 
-    fn inserted(&mut self, now: Now, writer: usize, fates: Vec<Fate>, out: &mut Vec<Command>) {
+    fn inserted(
+        &mut self,
+        now: Now,
+        writer: usize,
+        fates: Vec<Fate<T>>,
+        out: &mut Vec<Command<T>>,
+    ) {
         let resolved = self.writers[writer].resolve(fates);
         let id = self.writers[writer].id();
         for slot in 0..self.tuning.slots {
@@ -203,7 +222,13 @@ impl Node {
         }
     }
 
-    fn redis_answered(&mut self, now: Now, op: u64, answer: RedisAnswer, out: &mut Vec<Command>) {
+    fn redis_answered(
+        &mut self,
+        now: Now,
+        op: u64,
+        answer: RedisAnswer<T>,
+        out: &mut Vec<Command<T>>,
+    ) {
         match (self.ops.close(op), answer) {
             (Some(Purpose::Fences { sent }), RedisAnswer::Fences { generation, fences }) => {
                 if generation != self.link.generation {
@@ -232,7 +257,7 @@ impl Node {
         now: Now,
         sent: Duration,
         fences: BTreeMap<Stream, u64>,
-        out: &mut Vec<Command>,
+        out: &mut Vec<Command<T>>,
     ) {
         for (stream, replay) in &mut self.replays {
             replay.at(fences.get(stream).copied().unwrap_or(0));
@@ -248,9 +273,9 @@ impl Node {
         &mut self,
         now: Now,
         (stream, own): (Stream, bool),
-        scripts: &[Apply],
-        answers: &[ScriptAnswer],
-        out: &mut Vec<Command>,
+        scripts: &[Apply<T::Row>],
+        answers: &[ScriptAnswer<T::Subject>],
+        out: &mut Vec<Command<T>>,
     ) {
         let fence = match self.replays.get_mut(&stream).filter(|_| own) {
             Some(replay) => replay.answered(scripts, answers),
@@ -258,7 +283,7 @@ impl Node {
         };
         for answer in answers {
             match answer {
-                ScriptAnswer::Done { full } => self.full.extend(full),
+                ScriptAnswer::Done { full } => self.full.extend(full.iter().cloned()),
                 ScriptAnswer::OtherGeneration(_) => {
                     return self.relink(now, self.link.conn, None, out);
                 }
@@ -271,10 +296,11 @@ impl Node {
     }
 
     /// The view holds that much of a stream: who waits for it is answered.
-    fn cover(&mut self, stream: Stream, fence: u64, out: &mut Vec<Command>) {
+    fn cover(&mut self, stream: Stream, fence: u64, out: &mut Vec<Command<T>>) {
         self.behind.covered(stream, fence);
-        let is_covered =
-            |waiting: &mut Waiting| waiting.record.stream == stream && waiting.record.seq <= fence;
+        let is_covered = |waiting: &mut Waiting<T>| {
+            waiting.record.stream == stream && waiting.record.seq <= fence
+        };
         for waiting in self.waiting.extract_if(.., is_covered) {
             out.push(waiting.answer(false));
         }
@@ -285,7 +311,7 @@ impl Node {
         now: Now,
         conn: Option<u64>,
         generation: Option<Generation>,
-        out: &mut Vec<Command>,
+        out: &mut Vec<Command<T>>,
     ) {
         let (recovery, mut context) = self.parts(now, out);
         context.relink(conn, generation);
@@ -293,7 +319,7 @@ impl Node {
         self.replays.values_mut().for_each(Replay::forget);
     }
 
-    fn retire(&mut self, out: &mut Vec<Command>) {
+    fn retire(&mut self, out: &mut Vec<Command<T>>) {
         self.retired = true;
         let queued = self.queue.drain(..).map(|(ticket, _)| ticket);
         let under_way = self.writers.iter().flat_map(Writer::tickets);
@@ -307,8 +333,8 @@ impl Node {
     fn parts<'a>(
         &'a mut self,
         now: Now,
-        out: &'a mut Vec<Command>,
-    ) -> (&'a mut Recovery, Context<'a>) {
+        out: &'a mut Vec<Command<T>>,
+    ) -> (&'a mut Recovery<T>, Context<'a, T>) {
         let context = Context {
             now,
             process: self.process,
@@ -323,7 +349,7 @@ impl Node {
     }
 
     /// The one place that moves on.
-    fn step(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn step(&mut self, now: Now, out: &mut Vec<Command<T>>) {
         let before = (self.link.conn, self.link.generation);
         let (recovery, mut context) = self.parts(now, out);
         recovery.step(&mut context);
@@ -337,7 +363,7 @@ impl Node {
         self.ask_fences(now, out);
     }
 
-    fn run_replays(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn run_replays(&mut self, now: Now, out: &mut Vec<Command<T>>) {
         let Some((_, generation)) = self.view() else { return };
         let mut replays = std::mem::take(&mut self.replays);
         let (_, mut context) = self.parts(now, out);
@@ -347,13 +373,14 @@ impl Node {
         self.replays = replays;
     }
 
-    fn change_mode(&mut self, now: Now, out: &mut Vec<Command>) {
-        let late = |waiting: &Waiting| now.mono >= waiting.since + self.tuning.patience;
+    fn change_mode(&mut self, now: Now, out: &mut Vec<Command<T>>) {
+        let late = |waiting: &Waiting<T>| now.mono >= waiting.since + self.tuning.patience;
         if self.waiting.iter().any(late) {
             self.behind.late();
         }
         // A round per writer may be on its way; more is a backlog.
-        let on_its_way = self.tuning.round_gifts_max.div_ceil(self.tuning.script_gifts_max) as u64;
+        let on_its_way =
+            self.tuning.round_documents_max.div_ceil(self.tuning.script_documents_max) as u64;
         if self.view().is_some() && self.replays.values().all(|replay| replay.gap() <= on_its_way) {
             let replayed = self.waiting.iter().any(|waiting| waiting.replayed);
             if !replayed {
@@ -369,7 +396,7 @@ impl Node {
         }
     }
 
-    fn beat(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn beat(&mut self, now: Now, out: &mut Vec<Command<T>>) {
         let flag = self.behind.flag();
         let is_due = now.mono >= self.next_beat || flag != self.flag_sent;
         if !is_due || self.ops.any(|purpose| matches!(purpose, Purpose::Beat { .. })) {
@@ -385,7 +412,7 @@ impl Node {
     }
 
     /// Gives waiting requests to writers that are free.
-    fn write(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn write(&mut self, now: Now, out: &mut Vec<Command<T>>) {
         let Some(send_by) = self.alive.map(|alive| alive + self.tuning.lapse) else { return };
         if now.mono >= send_by {
             // Others may take us for gone soon, and then no document of ours may land any more.
@@ -399,7 +426,7 @@ impl Node {
                 records.any(|record| record.stream.writer == id)
             };
             if writer.is_free() && !self.queue.is_empty() && !is_waited_for() {
-                let count = self.queue.len().min(self.tuning.round_gifts_max);
+                let count = self.queue.len().min(self.tuning.round_documents_max);
                 let asks = self.queue.drain(..count).collect();
                 records = Some(writer.begin(asks, &self.tuning));
             }
@@ -410,7 +437,7 @@ impl Node {
         }
     }
 
-    fn ask_fences(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn ask_fences(&mut self, now: Now, out: &mut Vec<Command<T>>) {
         let replayed = self.waiting.iter().any(|waiting| waiting.replayed);
         let asking = self.ops.any(|purpose| matches!(purpose, Purpose::Fences { .. }));
         if self.link.conn.is_none() || asking || !(self.link.wants_fences || replayed) {
@@ -422,10 +449,10 @@ impl Node {
     }
 }
 
-impl Waiting {
-    fn answer(self, degraded: bool) -> Command {
-        let (ticket, entry) = (self.ticket, self.record.draft.entry);
-        let outcome = Outcome::Written { entry, replayed: self.replayed, degraded };
+impl<T: JournalDraft> Waiting<T> {
+    fn answer(self, degraded: bool) -> Command<T> {
+        let (ticket, draft) = (self.ticket, self.record.draft);
+        let outcome = Outcome::Written { draft, replayed: self.replayed, degraded };
         Command::Answer { ticket, outcome }
     }
 }

@@ -1,13 +1,13 @@
 //! The whole view once more, from the journal, into new keys.
 
+use super::domain::JournalDraft;
 use super::record::{Record, Stream};
-use super::rules::{Delta, Rules, Sums};
+use super::script::{Generation, Load, ScriptAnswer, Switch};
 use super::tuning::Tuning;
-use super::view::{Generation, Load, ScriptAnswer, Switch};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RebuildStep {
+pub enum RebuildStep<R> {
     /// An answer is awaited.
     Nothing,
     /// Read the journal of a stream.
@@ -20,7 +20,7 @@ pub enum RebuildStep {
         through: u64,
     },
     /// Write a part of the new keys.
-    Load(Load),
+    Load(Load<R>),
     /// Make them current.
     Switch(Switch),
     /// It is done, or somebody else has done it.
@@ -30,14 +30,14 @@ pub enum RebuildStep {
 /// One rebuild. It holds each stream up to a batch that was resolved when it began, and says so in
 /// the fences; what came later is replayed by its writer, which the new generation refuses first.
 #[derive(Debug)]
-pub struct Rebuild {
+pub struct Rebuild<T: JournalDraft> {
     generation: Generation,
     replaces: Option<Generation>,
     bounds: Vec<(Stream, u64)>,
     /// Streams read, and batches of the one after them.
     read: (usize, u64),
-    sums: Sums,
-    loads: Vec<Load>,
+    sums: T::Sums,
+    loads: Vec<Load<T::Row>>,
     loaded: usize,
     stage: Stage,
     awaiting: bool,
@@ -50,14 +50,14 @@ enum Stage {
     Over,
 }
 
-impl Rebuild {
+impl<T: JournalDraft> Rebuild<T> {
     /// A generation of a random name, in place of `replaces`, with each stream up to its bound.
     pub fn new(
         generation: Generation,
         replaces: Option<Generation>,
         bounds: Vec<(Stream, u64)>,
     ) -> Self {
-        let (sums, loads) = (Sums::default(), Vec::new());
+        let (sums, loads) = (T::Sums::default(), Vec::new());
         let (read, loaded, awaiting) = ((0, 0), 0, false);
         let stage = Stage::Reading;
         Self { generation, replaces, bounds, read, sums, loads, loaded, stage, awaiting }
@@ -68,8 +68,15 @@ impl Rebuild {
         self.generation
     }
 
+    /// Batches read, and batches to read.
+    pub fn progress(&self) -> (u64, u64) {
+        let batches = |bounds: &[(Stream, u64)]| bounds.iter().map(|bound| bound.1).sum::<u64>();
+        let (streams, part) = self.read;
+        (batches(&self.bounds[..streams.min(self.bounds.len())]) + part, batches(&self.bounds))
+    }
+
     /// What to do; afterwards an answer is awaited.
-    pub fn step(&mut self, tuning: &Tuning) -> RebuildStep {
+    pub fn step(&mut self, tuning: &Tuning) -> RebuildStep<T::Row> {
         if self.stage == Stage::Over {
             return RebuildStep::Over;
         }
@@ -97,13 +104,13 @@ impl Rebuild {
         }
     }
 
-    fn parts(&self, rows_max: usize) -> Vec<Load> {
-        let deltas = self.sums.deltas();
+    fn parts(&self, rows_max: usize) -> Vec<Load<T::Row>> {
+        let deltas = T::rows(&self.sums);
         let rows = deltas.chunks(rows_max).map(|rows| (rows.to_vec(), Vec::new()));
         let fences = self.bounds.chunks(rows_max).map(|part| (Vec::new(), part.to_vec()));
         let parts = rows.chain(fences).zip(0..);
         parts
-            .map(|((rows, fences), step): ((Vec<Delta>, _), _)| Load {
+            .map(|((rows, fences), step): ((Vec<T::Row>, _), _)| Load {
                 generation: self.generation,
                 step,
                 rows,
@@ -113,11 +120,11 @@ impl Rebuild {
     }
 
     /// The journal's documents of the stream that was asked for, complete through that batch.
-    pub fn read(&mut self, through: u64, records: &[Record], rules: &Rules, now_s: i64) {
+    pub fn read(&mut self, through: u64, records: &[Record<T>], rules: &T::Rules, now_s: i64) {
         self.awaiting = false;
         self.read.1 = through;
         for record in records {
-            rules.add(&mut self.sums, record, now_s);
+            record.draft.add_to(&mut self.sums, rules, now_s);
         }
     }
 
@@ -127,7 +134,7 @@ impl Rebuild {
     }
 
     /// Redis answered to a part or to the switch.
-    pub fn answered(&mut self, answer: &ScriptAnswer) {
+    pub fn answered(&mut self, answer: &ScriptAnswer<T::Subject>) {
         self.awaiting = false;
         match answer {
             ScriptAnswer::Done { .. } if self.loaded < self.loads.len() => self.loaded += 1,

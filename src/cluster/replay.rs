@@ -1,13 +1,13 @@
 //! Brings the view's fence of one stream up to what the journal holds of it.
 
+use super::domain::JournalDraft;
 use super::record::{Record, Stream};
-use super::rules::{Rules, Sums};
+use super::script::{Apply, Generation, ScriptAnswer};
 use super::tuning::Tuning;
-use super::view::{Apply, Generation, ScriptAnswer};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Step<R> {
     /// All is applied, or the fence is not known, or an answer is awaited.
     Nothing,
     /// Read the batches after the one, through the other.
@@ -18,25 +18,25 @@ pub enum Step {
         through: u64,
     },
     /// Run these scripts, in order.
-    Run(Vec<Apply>),
+    Run(Vec<Apply<R>>),
 }
 
 /// The way of one stream into the view.
 #[derive(Clone, Debug)]
-pub struct Replay {
+pub struct Replay<T> {
     stream: Stream,
     /// Batches up to here are resolved: none of their documents can come or go any more.
     bound: u64,
     /// As Redis said last; `None` after anything that may have moved it back.
     fence: Option<u64>,
     /// All documents of the batches in `kept_after + 1 ..= kept_through`.
-    kept: Vec<Record>,
+    kept: Vec<Record<T>>,
     kept_after: u64,
     kept_through: u64,
     awaiting: bool,
 }
 
-impl Replay {
+impl<T: JournalDraft> Replay<T> {
     /// Nothing of the stream is resolved yet.
     pub fn new(stream: Stream) -> Self {
         let kept = Vec::new();
@@ -65,7 +65,7 @@ impl Replay {
     }
 
     /// More is resolved: these documents are all that there are of the batches since the last bound.
-    pub fn resolved(&mut self, through: u64, records: Vec<Record>) {
+    pub fn resolved(&mut self, through: u64, records: Vec<Record<T>>) {
         // What was not applied until now is read again from the journal, should it be needed: a
         // process that is behind must not keep the whole outage in memory.
         (self.kept, self.kept_after, self.kept_through) = (records, self.bound, through);
@@ -94,10 +94,10 @@ impl Replay {
     pub fn step(
         &mut self,
         generation: Generation,
-        rules: &Rules,
+        rules: &T::Rules,
         tuning: &Tuning,
         now_s: i64,
-    ) -> Step {
+    ) -> Step<T::Row> {
         let Some(fence) = self.fence.filter(|&fence| fence < self.bound && !self.awaiting) else {
             return Step::Nothing;
         };
@@ -120,27 +120,27 @@ impl Replay {
         &self,
         generation: Generation,
         from: u64,
-        rules: &Rules,
+        rules: &T::Rules,
         tuning: &Tuning,
         now_s: i64,
-    ) -> Apply {
-        let mut sums = Sums::default();
-        let (mut to, mut gifts) = (from, 0);
+    ) -> Apply<T::Row> {
+        let mut sums = T::Sums::default();
+        let (mut to, mut documents) = (from, 0);
         while to < self.kept_through {
             let start = self.kept.partition_point(|record| record.seq <= to);
             let batch = self.kept[start..].iter().take_while(|record| record.seq == to + 1);
             let count = batch.clone().count();
-            if to > from && gifts + count > tuning.script_gifts_max {
+            if to > from && documents + count > tuning.script_documents_max {
                 break;
             }
-            batch.for_each(|record| rules.add(&mut sums, record, now_s));
-            (to, gifts) = (to + 1, gifts + count);
+            batch.for_each(|record| record.draft.add_to(&mut sums, rules, now_s));
+            (to, documents) = (to + 1, documents + count);
         }
-        Apply { generation, stream: self.stream, from, to, deltas: sums.deltas() }
+        Apply { generation, stream: self.stream, from, to, deltas: T::rows(&sums) }
     }
 
     /// The journal's documents of the batches after `after`, complete through `through`, ascending.
-    pub fn read(&mut self, after: u64, through: u64, records: Vec<Record>) {
+    pub fn read(&mut self, after: u64, through: u64, records: Vec<Record<T>>) {
         self.awaiting = false;
         (self.kept, self.kept_after, self.kept_through) = (records, after, through);
     }
@@ -151,7 +151,11 @@ impl Replay {
     }
 
     /// Redis answered; how far it holds the stream now. `None` when that is not known.
-    pub fn answered(&mut self, scripts: &[Apply], answers: &[ScriptAnswer]) -> Option<u64> {
+    pub fn answered(
+        &mut self,
+        scripts: &[Apply<T::Row>],
+        answers: &[ScriptAnswer<T::Subject>],
+    ) -> Option<u64> {
         self.awaiting = false;
         for (script, answer) in scripts.iter().zip(answers) {
             match answer {
