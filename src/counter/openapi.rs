@@ -21,6 +21,10 @@ pub fn part() -> Part {
             "/api/v1/counter/increment": { "post": increment() },
             "/api/v1/counter/batch": { "post": batch() },
             "/api/v1/counter/{resource_id}/{counter_type}": { "get": count() },
+            "/api/v1/counter/stream": { "get": {
+                "summary": "Follows a hot list: server-sent events.",
+                "responses": { "200": crate::openapi::answer_in("text/event-stream", "Events without an end.") },
+            } },
             "/api/v1/counter/hot/{counter_type}": { "get": hot() },
             "/api/v1/counter/{resource_id}/{counter_type}/users/{user_id}": {
                 "get": is_counted(), "delete": leave(),

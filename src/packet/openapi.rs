@@ -25,6 +25,10 @@ pub fn part() -> Part {
             "/open": { "post": open() },
             "/get_wallet_list": { "post": wallet() },
             "/rain": { "get": rain() },
+            "/rain/stream": { "get": {
+                "summary": "Follows the rain: server-sent events.",
+                "responses": { "200": crate::openapi::answer_in("text/event-stream", "Events without an end.") },
+            } },
             "/rain/proof": { "get": proof() },
         }),
         operator: json!({

@@ -23,7 +23,10 @@ pub fn part() -> Part {
         tag: "trade",
         about: "The trading room; all but this goes over TLV.",
         error: COMMON,
-        public: json!({}),
+        public: json!({ "/trade/stream": { "get": {
+                "summary": "Follows the room: server-sent events.",
+                "responses": { "200": crate::openapi::answer_in("text/event-stream", "Events without an end.") },
+            } } }),
         operator: json!({ "/trade/rollback": { "post": {
             "summary": "Takes a trade back: restores the holding, and tells the clients.",
             "parameters": [idempotency_key()],
