@@ -53,6 +53,9 @@ const ALWAYS: [(&str, &str); 9] = [
 
 const TOO_LARGE: (&str, &str) = ("413", "The body is too long.");
 
+/// Of a placeholder that is empty.
+const NO_SUCH_PATH: (&str, &str) = ("404", "There is no such path.");
+
 const ABOUT: &str = "\
 Paths and fields that existing clients know. Ids are integers from 1 to 2^63-1, also accepted as \
 decimal strings; all amounts are exact integers of 64 bits. Every GET also answers HEAD, every path \
@@ -145,7 +148,9 @@ fn operation(part: &Part, listener: Listener, method: Method, path: &str) -> Val
     operation["tags"] = json!([part.tag]);
     operation["operationId"] = json!(operation_id(&name, path));
     let takes_body = operation.get("requestBody").is_some();
-    for (status, why) in ALWAYS.into_iter().chain(takes_body.then_some(TOO_LARGE)) {
+    let optional = [(takes_body, TOO_LARGE), (path.contains('{'), NO_SUCH_PATH)];
+    let optional = optional.into_iter().filter_map(|(applies, answer)| applies.then_some(answer));
+    for (status, why) in ALWAYS.into_iter().chain(optional) {
         if operation["responses"].get(status).is_none() {
             operation["responses"][status] = error(why, part.error);
         }

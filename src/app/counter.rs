@@ -65,6 +65,10 @@ impl Served for Counters {
         api::public_routes(router, &self.shared, &self.options)
     }
 
+    fn reading_posts(&self) -> &'static [&'static str] {
+        api::READING_POSTS
+    }
+
     fn operator_routes(&self, router: Router) -> Router {
         api::operator_routes(router, &self.shared, &self.options)
     }

@@ -2,7 +2,7 @@
 
 use crate::http::{Answer, Method, Representation, Response, Router};
 use crate::openapi::{self, Listener, Part};
-use crate::{gift, hello, ops, packet};
+use crate::{counter, gift, hello, ops, packet, trade, web};
 use std::iter;
 use std::sync::{Arc, OnceLock};
 
@@ -42,9 +42,12 @@ impl Documents {
 pub fn parts() -> Vec<Part> {
     vec![
         gift::openapi::part(),
-        hello::openapi::part(),
-        ops::openapi::part(),
+        counter::openapi::part(),
         packet::openapi::part(),
+        trade::openapi::part(),
+        hello::openapi::part(),
+        web::openapi::part(),
+        ops::openapi::part(),
     ]
 }
 

@@ -105,7 +105,7 @@ impl Served for Packets {
     }
 
     fn reading_posts(&self) -> &'static [&'static str] {
-        &["/get_wallet_list"]
+        api::READING_POSTS
     }
 
     fn operator_routes(&self, router: Router) -> Router {

@@ -1,15 +1,19 @@
 //! The HTTP edge of counters: routes, and what each outcome looks like as a response.
 
 use super::decode::{self, Dialect};
+use super::hot_cache::{Asked, HotCache};
 use super::stream::Streams;
 use super::wire::{self, Named};
-use super::{Found, Id, Read, Store, Types, Write, Written};
+use super::{Found, Read, Store, Types, Write, Written};
 use crate::http::{
-    Answer, Deferral, FieldError, Method, Request, Response, Router, Status, last_event_id,
+    Answer, Body, Deferral, FieldError, Method, Request, Response, Router, Status, last_event_id,
 };
 use crate::session::Topic;
 use crate::store::{Clock, StoreError};
 use std::sync::Arc;
+
+/// Public calls that ask with POST and change nothing.
+pub const READING_POSTS: &[&str] = &["/api/v1/counter/batch"];
 
 /// Below this the public listener's errors have the counters' own shape.
 const PREFIX: &str = "/api/v1/counter";
@@ -32,6 +36,7 @@ struct Calls {
     options: ApiOptions,
     /// Makes the error answers: clients and operators read different ones.
     error: fn(Status, &str) -> Response,
+    hot_cache: HotCache,
 }
 
 type Decoded<T> = Result<T, FieldError>;
@@ -39,8 +44,7 @@ type Decoded<T> = Result<T, FieldError>;
 /// Adds the public counter calls.
 #[must_use]
 pub fn public_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOptions) -> Router {
-    let calls = Calls { store: Arc::clone(store), options: options.clone(), error: wire::error };
-    let calls = Arc::new(calls);
+    let calls = Arc::new(Calls::new(store, options, wire::error));
     let of = || Arc::clone(&calls);
     let streams = Arc::clone(&options.streams);
     let (adds, reads, batches, hots, asks, leaves) = (of(), of(), of(), of(), of(), of());
@@ -75,9 +79,7 @@ const USERS: &str = "/api/v1/counter/{resource_id}/{counter_type}/users/{user_id
 /// Adds the operator's counter calls.
 #[must_use]
 pub fn operator_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOptions) -> Router {
-    let calls =
-        Calls { store: Arc::clone(store), options: options.clone(), error: Response::error };
-    let calls = Arc::new(calls);
+    let calls = Arc::new(Calls::new(store, options, Response::error));
     let recounts = Arc::clone(&calls);
     router
         .route(Method::Post, "/api/v1/counter/recount", move |request, deferral| {
@@ -117,6 +119,15 @@ fn corrected(named: &Named, count: Option<i64>, correction: i64, now_s: i64) -> 
 }
 
 impl Calls {
+    fn new(
+        store: &Arc<dyn Store>,
+        options: &ApiOptions,
+        error: fn(Status, &str) -> Response,
+    ) -> Self {
+        let (store, options) = (Arc::clone(store), options.clone());
+        Self { store, options, error, hot_cache: HotCache::default() }
+    }
+
     fn write(
         self: &Arc<Self>,
         decoded: Decoded<(Named, Write)>,
@@ -138,7 +149,7 @@ impl Calls {
         match decoded {
             Err(error) => self.refuse(&error),
             Ok((named, read)) => self.read(&read, deferral, move |found, now_s| match found {
-                Found::Count(count) => Some(wire::count(&named, Some(count), now_s)),
+                Found::Count(count) => Some(wire::count(&named, Some(count), now_s).into()),
                 _ => None,
             }),
         }
@@ -156,18 +167,21 @@ impl Calls {
         let encode = if dialect == Dialect::Items { wire::items } else { wire::queries };
         let read = Read::Counts(named.iter().map(|named| named.counter.clone()).collect());
         self.read(&read, deferral, move |found, now_s| match found {
-            Found::Counts(counts) => Some(encode(&named, &counts, now_s)),
+            Found::Counts(counts) => Some(encode(&named, &counts, now_s).into()),
             _ => None,
         })
     }
 
-    fn hot(self: &Arc<Self>, decoded: Decoded<(Id, Read)>, deferral: Deferral<'_>) -> Answer {
+    fn hot(self: &Arc<Self>, decoded: Decoded<(Asked, Read)>, deferral: Deferral<'_>) -> Answer {
         match decoded {
             Err(error) => self.refuse(&error),
-            Ok((counter_type, read)) => self.read(&read, deferral, move |found, _| match found {
-                Found::Hot(places) => Some(wire::hot(&counter_type, &places)),
-                _ => None,
-            }),
+            Ok((asked, read)) => {
+                let calls = Arc::clone(self);
+                self.read(&read, deferral, move |found, _| match found {
+                    Found::Hot(places) => Some(calls.hot_cache.body(&asked, places).into()),
+                    _ => None,
+                })
+            }
         }
     }
 
@@ -175,7 +189,7 @@ impl Calls {
         match decoded {
             Err(error) => self.refuse(&error),
             Ok(read) => self.read(&read, deferral, |found, _| match found {
-                Found::IsCounted(counted) => Some(wire::is_counted(counted)),
+                Found::IsCounted(counted) => Some(wire::is_counted(counted).into()),
                 _ => None,
             }),
         }
@@ -186,7 +200,7 @@ impl Calls {
         self: &Arc<Self>,
         read: &Read,
         deferral: Deferral<'_>,
-        encode: impl FnOnce(Found, i64) -> Option<Vec<u8>> + Send + 'static,
+        encode: impl FnOnce(Found, i64) -> Option<Body> + Send + 'static,
     ) -> Answer {
         let calls = Arc::clone(self);
         let render = move |found: Result<Found, StoreError>| {

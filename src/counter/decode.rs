@@ -1,16 +1,17 @@
 //! What a request about counters means: bodies and paths become the domain's commands, or a
 //! refusal that names the field.
 
+use super::hot_cache::Asked;
 use super::wire::Named;
 use super::{Action, Counter, Id, Path, Period, REASON_BYTES, Read, Types, Write};
 use crate::http::{FieldError, Object, Query, Request, Value, request_key};
 use crate::store::RequestKey;
 
 /// Counters of one batch.
-const BATCH_MAX: usize = 1_000;
+pub(super) const BATCH_MAX: usize = 1_000;
 
 /// Places of a hot list, and how many are shown when the client names no number.
-const HOT_MAX: i64 = 1_000;
+pub(super) const HOT_MAX: i64 = 1_000;
 const HOT_DEFAULT: usize = 10;
 
 const RESOURCE: &str = "resource_id";
@@ -86,10 +87,10 @@ pub(super) fn batch(request: &Request<'_>) -> Result<(Dialect, Vec<Named>), Fiel
 }
 
 /// `GET …/hot/{counter_type}`.
-pub(super) fn hot(request: &Request<'_>) -> Result<(Id, Read), FieldError> {
+pub(super) fn hot(request: &Request<'_>) -> Result<(Asked, Read), FieldError> {
     let counter_type = path_id(request, 0, TYPE)?;
     let (period, num) = list(Query::new(request.query))?;
-    Ok((counter_type.clone(), Read::Hot { counter_type, period, num }))
+    Ok(((counter_type.clone(), period, num), Read::Hot { counter_type, period, num }))
 }
 
 /// `GET …/stream`; `None` when no type is named.

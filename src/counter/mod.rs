@@ -6,9 +6,11 @@
 
 pub mod api;
 mod decode;
+mod hot_cache;
 mod hot_list;
 mod id;
 pub mod local;
+pub mod openapi;
 mod spread;
 pub mod stream;
 mod sums;

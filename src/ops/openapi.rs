@@ -15,6 +15,7 @@ pub fn part() -> Part {
     let live = object(json!({ "live": boolean() }), &["live"]);
     let mut operator = json!({
         "/health": { "get": health() },
+        "/api/v1/health": { "get": health() },
         "/openapi.json": { "get": document() },
         "/livez": { "get": {
             "summary": "The process turns.",
@@ -50,6 +51,7 @@ pub fn part() -> Part {
         public: {
             let mut public = profiles; // With --dev.
             public["/health"] = json!({ "get": health() });
+            public["/api/v1/health"] = json!({ "get": health() });
             public["/openapi.json"] = json!({ "get": document() });
             public
         },
@@ -135,8 +137,9 @@ fn profiles() -> Value {
     };
     let mut symbols = call("Names of addresses.", "text/plain");
     symbols["requestBody"] = json!({ "content": { "text/plain": { "schema": text() } } });
-    let mut heap = call("Memory by function: not in this build.", "text/plain");
-    heap["responses"] = json!({ "501": text_error("No build of this version samples the heap.") });
+    let mut heap = call("What is allocated now, by function.", "application/octet-stream");
+    heap["responses"]["409"] = text_error("The heap is not sampled, or a profile is under way.");
+    heap["responses"]["500"] = text_error("It failed.");
     json!({
         "/debug/pprof/": { "get": call("What there is.", "text/plain") },
         "/debug/pprof/profile": { "get": timed("CPU time by function.", "application/octet-stream") },

@@ -10,6 +10,9 @@ use crate::session::Topic;
 use crate::store::StoreError;
 use std::sync::Arc;
 
+/// Public calls that ask with POST and change nothing.
+pub const READING_POSTS: &[&str] = &["/get_wallet_list"];
+
 /// Adds the public calls; `stream` is what `GET /rain/stream` follows.
 #[must_use]
 pub fn public_routes(router: Router, store: &Arc<dyn Store>, stream: &Arc<JsonTopic>) -> Router {

@@ -5,8 +5,8 @@ use super::{
     WIN_PPM,
 };
 use crate::openapi::{
-    COMMON, Part, answer, any_int, body, boolean, error, idempotency_key, int, list, named, object,
-    query, request_id, text, word,
+    COMMON, Part, answer, answer_in, any_int, body, boolean, error, idempotency_key, int, list,
+    named, object, query, request_id, text, word,
 };
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
@@ -25,6 +25,10 @@ pub fn part() -> Part {
             "/open": { "post": open() },
             "/get_wallet_list": { "post": wallet() },
             "/rain": { "get": rain() },
+            "/rain/stream": { "get": {
+                "summary": "Follows the rain: server-sent events.",
+                "responses": { "200": answer_in("text/event-stream", "Events without an end.") },
+            } },
             "/rain/proof": { "get": proof() },
         }),
         operator: json!({

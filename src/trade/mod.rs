@@ -10,6 +10,7 @@ pub mod book;
 mod decode;
 pub mod local;
 pub mod market;
+pub mod openapi;
 pub mod opening;
 mod room;
 pub mod sim;

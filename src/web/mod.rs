@@ -1,6 +1,7 @@
 //! The live page and the overlay: plain files that are part of the program, and the one stream that
 //! brings the page everything.
 
+pub mod openapi;
 mod rates;
 
 pub use rates::{Rates, Total};

@@ -58,7 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // `config` for the words in which tokens are written.
     ("src/access", &["http", "exec", "config", "limits"]),
     // `store` for its `Clock` alone.
-    ("src/web", &["http", "store", "session", "limits"]),
+    ("src/web", &["http", "store", "session", "limits", "openapi"]),
     ("src/config.rs", &["limits"]),
     ("src/config", &["limits"]),
     ("src/log.rs", &["config", "limits"]),

@@ -3,7 +3,7 @@
 //! A crash is a copy of the folder as it is at a step, or a panic of the bookkeeper at that step. A
 //! seed picks the history and the step; it is printed with every failure.
 
-use crate::gift_crash::Dice;
+use crate::crash_rig::Dice;
 use crate::gift_model::TestClock;
 use crate::trade_rig::{Rig, customer, trade};
 use fanfare::store::StoreError;

@@ -99,9 +99,9 @@ impl Model {
             return if same { self.replayed(entry) } else { Written::KeyConflict };
         }
         match write {
-            Write::Trade { order, .. } => match self.fits(order) {
-                Err(refusal) => refusal,
-                Ok(()) => self.add(*order, None, key.clone()),
+            Write::Trade { order, .. } => match self.refusal(order) {
+                Some(refusal) => refusal,
+                None => self.add(*order, None, key.clone()),
             },
             Write::Rollback { trade_id, reason, .. } => {
                 let Some(target) = self.entries().find(|entry| entry.id == *trade_id) else {
@@ -114,7 +114,7 @@ impl Model {
                     return self.replayed(entry);
                 }
                 let order = Order { side: target.order.side.opposite(), ..target.order };
-                if self.fits(&order).is_err() {
+                if self.refusal(&order).is_some() {
                     return Written::Impossible;
                 }
                 let rollback = Rollback { trade_id: *trade_id, reason: reason.clone() };
@@ -146,21 +146,21 @@ impl Model {
         Written::Done { entry: entry.clone(), holding, replayed: true }
     }
 
-    fn fits(&self, order: &Order) -> Result<(), Written> {
+    fn refusal(&self, order: &Order) -> Option<Written> {
         let held = i128::from(self.held(order.customer, order.stock));
         let signed = i128::from(order.side.signed(order.quantity));
         if signed < 0 {
             return match held + signed {
-                _ if held == 0 => Err(Written::NotHeld),
-                after if after < 0 => Err(Written::NotEnough),
-                _ => Ok(()),
+                _ if held == 0 => Some(Written::NotHeld),
+                after if after < 0 => Some(Written::NotEnough),
+                _ => None,
             };
         }
         let values = self.holdings(order.customer).into_iter();
         let value: i128 = values.map(|holding| i128::from(holding.value_fen())).sum();
         let value = value + signed * i128::from(self.prices.of(order.stock));
         let max = i128::from(i64::MAX);
-        if held + signed > max || value > max { Err(Written::Overflow) } else { Ok(()) }
+        (held + signed > max || value > max).then_some(Written::Overflow)
     }
 
     fn add(

@@ -100,7 +100,7 @@ impl Rig {
         let checks: Vec<Check> = self
             .trades
             .auditor()
-            .and_then(|mut auditor| Ok(auditor.audit()))
+            .map(|mut auditor| auditor.audit())
             .expect("it opens")
             .expect("it reads");
         assert!(checks.iter().all(|check| check.ok), "{checks:?}");

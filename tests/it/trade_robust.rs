@@ -176,14 +176,14 @@ fn who_reads_too_slowly_is_closed_and_resumes() {
     let mut trader = TlvClient::login(server.tlv, &name);
     // Until it is closed, which frees its descriptor.
     let open = descriptors(&server);
-    let mut trades = 0;
+    let mut bought = 0;
     while descriptors(&server) == open {
         for _ in 0..100 {
             trader.ask(4, &order(1, None));
             trader.pushes.clear();
         }
-        trades += 100;
-        assert!(trades < 200_000, "it is never closed");
+        bought += 100;
+        assert!(bought < 200_000, "it is never closed");
     }
     let mut seq = 0;
     while let Ok((_, push)) = slow.try_next() {
@@ -195,7 +195,7 @@ fn who_reads_too_slowly_is_closed_and_resumes() {
     let login = format!(r#"{{"customer_id":"{name}","last_seq":{seq}}}"#);
     let answer = resumed.ask(2, &login);
     let last = answer["seq"].as_i64().expect("a number");
-    assert_eq!(last, 2 * trades);
+    assert_eq!(last, 2 * bought);
     if answer.get("resync").is_none() {
         for expected in seq + 1..=last {
             assert_eq!(resumed.next().1["seq"], expected);
