@@ -3,6 +3,7 @@
 #[cfg(feature = "cluster")]
 mod cluster;
 mod counter;
+mod demo;
 pub mod documents;
 mod domain;
 mod figures;
@@ -122,7 +123,9 @@ fn run(config: &Config, options: &ServeOptions, log: &Log) -> Result<(), Box<dyn
     log.announce_ready(addresses.0, addresses.1, addresses.2);
     supervisor.ready("serving");
     supervisor.watch(Arc::clone(&control))?;
+    let audience = demo::begin(options.demo, log, addresses, config.admin.token.expose())?;
     let result = wait_for(loops, &control);
+    drop(audience);
     // The threads of a store end with its last handle; then all that was accepted is on disk.
     drop(shared);
     threads.into_iter().for_each(Threads::join);

@@ -42,6 +42,10 @@ const NETWORKS: &str = "addresses or networks, such as [\"10.0.0.0/8\"]";
 const ORIGINS: &str = "origins, such as [\"https://live.example.com\"], or [\"*\"]";
 /// What one step over the network may take.
 const NETWORK: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
+/// Where `--demo` has its trading room, and how many trades it makes up there a second, when nobody
+/// said otherwise.
+const DEMO_TLV_LISTEN: &str = "127.0.0.1:8999";
+const DEMO_TRADES_PER_S: i64 = 8;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);

@@ -112,6 +112,11 @@ impl Log {
         self.line(&format!("fanfare ready http={http} tlv={tlv} admin={admin}\n"));
     }
 
+    /// Tells a person who tries things out where there is something to see.
+    pub fn invite(&self, http: SocketAddr) {
+        self.line(&format!("open http://{http}/ in a browser; Ctrl-C ends it\n"));
+    }
+
     /// What is logged, to be changed.
     pub fn level(&self) -> LevelSwitch {
         self.level.clone()

@@ -5,23 +5,27 @@ use super::figures::Record;
 use crate::config::Config;
 use crate::counter::api::{self, ApiOptions};
 use crate::counter::local::{LocalCounters, LocalOptions};
+use crate::counter::stream::Streams;
 use crate::counter::{Id, Store, Types};
-use crate::http::Router;
+use crate::http::{FieldError, Router};
 use crate::ops::{Kind, Metrics, Page, Part};
-use crate::store::SystemClock;
+use crate::session::Topic;
+use crate::store::{Clock, SystemClock};
 use std::error::Error;
 use std::sync::Arc;
 
 /// Opens the store that the configuration names.
 pub(super) fn open(ground: &Ground<'_>) -> Result<Domain, Box<dyn Error>> {
-    let Ground { config, folder, .. } = ground;
-    let options = local_options(config);
+    let Ground { config, folder, notifier } = ground;
+    let options = LocalOptions { notifier: Arc::clone(notifier), ..local_options(config) };
     let (store, threads) = LocalCounters::open(folder, &options)?;
     let auditor = store.auditor()?;
     let health = Arc::clone(&store);
     let part = Part::new("counter", move || health.health().stopped().map(str::to_owned));
     let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
-    let options = ApiOptions { clock: Arc::new(SystemClock), types: options.types };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let streams = Arc::new(Streams::new(Arc::clone(&shared), Arc::clone(&clock)));
+    let options = ApiOptions { clock, types: options.types, streams };
     let configured = configured_types(config);
     let served = Arc::new(Counters { local: store, shared, options, configured });
     Ok(Domain { served, part, auditor, threads })
@@ -63,6 +67,10 @@ impl Served for Counters {
 
     fn operator_routes(&self, router: Router) -> Router {
         api::operator_routes(router, &self.shared, &self.options)
+    }
+
+    fn topic(&self, query: &str) -> Result<Option<Arc<dyn Topic>>, FieldError> {
+        api::topic(&self.options.streams, query)
     }
 
     fn show(&self, metrics: &mut Metrics) {

@@ -24,7 +24,11 @@ pub(super) fn rates(metrics: &Arc<Metrics>) -> Arc<dyn Topic> {
         let metrics = Arc::clone(metrics);
         Box::new(move || metrics.succeeded("http", Method::Post, pattern)) as web::Total
     };
-    let kinds = vec![("gifts", succeeded("/gift/send"))];
+    let kinds = vec![
+        ("gifts", succeeded("/gift/send")),
+        ("counts", succeeded("/api/v1/counter/increment")),
+        ("snatches", succeeded("/snatch")),
+    ];
     Arc::new(Rates::new(Arc::new(SystemClock), kinds))
 }
 

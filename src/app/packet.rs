@@ -2,12 +2,15 @@
 
 use super::domain::{Domain, Ground, Served};
 use crate::config::{self, Config};
-use crate::http::Router;
+use crate::http::{FieldError, JsonTopic, Router};
 use crate::ops::{Kind, Metrics, Page, Part};
 use crate::packet::api;
 use crate::packet::gate::GateOptions;
 use crate::packet::local::{LocalOptions, LocalPackets};
+use crate::packet::stream;
 use crate::packet::{Author, Manage, Managed, Store, Terms};
+use crate::session::Topic;
+use crate::store::SystemClock;
 use std::error::Error;
 use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
@@ -21,7 +24,8 @@ pub(super) fn open(ground: &Ground<'_>) -> Result<Domain, Box<dyn Error>> {
     let health = Arc::clone(&store);
     let part = Part::new("packet", move || health.health().stopped().map(str::to_owned));
     let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
-    let served = Arc::new(Packets { local: store, shared });
+    let stream = Arc::new(stream::topic(&shared, Arc::new(SystemClock)));
+    let served = Arc::new(Packets { local: store, shared, stream });
     made?;
     Ok(Domain { served, part, auditor, threads })
 }
@@ -92,15 +96,20 @@ struct Packets {
     local: Arc<LocalPackets>,
     /// The same store, as its calls know it.
     shared: Arc<dyn Store>,
+    stream: Arc<JsonTopic>,
 }
 
 impl Served for Packets {
     fn public_routes(&self, router: Router) -> Router {
-        api::public_routes(router, &self.shared)
+        api::public_routes(router, &self.shared, &self.stream)
     }
 
     fn operator_routes(&self, router: Router) -> Router {
         api::operator_routes(router, &self.shared)
+    }
+
+    fn topic(&self, _: &str) -> Result<Option<Arc<dyn Topic>>, FieldError> {
+        Ok(Some(Arc::clone(&self.stream) as Arc<dyn Topic>))
     }
 
     fn show(&self, metrics: &mut Metrics) {

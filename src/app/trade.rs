@@ -3,10 +3,12 @@
 use super::domain::{Domain, Ground, Served};
 use crate::config::{Backend, Config};
 use crate::exec::Outbox;
-use crate::http;
+use crate::http::{self, FieldError, JsonTopic};
 use crate::ops::{Kind, Metrics, Page, Part};
+use crate::session::Topic;
 use crate::store::{Clock, SystemClock};
 use crate::tlv::{Router, TlvReply};
+use crate::trade::activity;
 use crate::trade::api::{self, ApiOptions, Properties};
 use crate::trade::local::{LocalOptions, LocalTrades};
 use crate::trade::sim::{self, Simulator};
@@ -40,7 +42,10 @@ pub(super) fn open(ground: &Ground<'_>) -> Result<(Domain, Arc<Trades>), Box<dyn
         keep_pushes: i64::try_from(config.trade.keep_pushes).unwrap_or(i64::MAX),
         presence: config.trade.presence,
     };
-    let served = Arc::new(Trades { local: store, shared, options });
+    let online = Arc::clone(&options.room);
+    let activity = Arc::clone(options.room.activity());
+    let stream = activity::topic(activity, Arc::new(SystemClock), move || online.customers());
+    let served = Arc::new(Trades { local: store, shared, options, stream: Arc::new(stream) });
     let domain = Domain { served: Arc::clone(&served) as Arc<dyn Served>, part, auditor, threads };
     Ok((domain, served))
 }
@@ -60,6 +65,8 @@ pub(super) struct Trades {
     /// The same store, as its messages know it.
     shared: Arc<dyn Store>,
     options: ApiOptions,
+    /// What the room does as a whole.
+    stream: Arc<JsonTopic>,
 }
 
 impl Trades {
@@ -75,13 +82,17 @@ impl Trades {
 }
 
 impl Served for Trades {
-    /// Its public listener is that of TLV.
+    /// Its public listener is that of TLV; HTTP shows what everybody may know.
     fn public_routes(&self, router: http::Router) -> http::Router {
-        router
+        api::public_routes(router, &self.stream)
     }
 
     fn operator_routes(&self, router: http::Router) -> http::Router {
         api::operator_routes(router, &self.shared)
+    }
+
+    fn topic(&self, _: &str) -> Result<Option<Arc<dyn Topic>>, FieldError> {
+        Ok(Some(Arc::clone(&self.stream) as Arc<dyn Topic>))
     }
 
     fn show(&self, metrics: &mut Metrics) {

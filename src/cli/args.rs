@@ -9,6 +9,7 @@ const EXAMPLES: &str = "\
 Examples:
   fanfare                              serve on :8080 (HTTP) and :8999 (TLV), data in ./data
   fanfare --dev                        on 127.0.0.1:8080, with test data
+  fanfare serve --demo                 an event to look at in a browser
   fanfare check --config live.toml     print what would be in effect, or what is wrong with it
   FANFARE__TLV__LISTEN=0.0.0.0:9000 fanfare
   fanfare audit                        does the board equal the journal?
@@ -89,6 +90,10 @@ pub(super) struct ServeArgs {
     /// loopback address (127.0.0.1:8080 if none is given).
     #[arg(long)]
     pub(super) dev: bool,
+    /// Something to look at: an audience, rains and trades made up on this machine, on loopback
+    /// addresses and with data that are forgotten at the end, unless said otherwise.
+    #[arg(long)]
+    pub(super) demo: bool,
 }
 
 /// Where the data are, for everything that is not the server.

@@ -32,6 +32,8 @@ pub struct ServeOptions {
     pub dev: bool,
     /// Where the configuration was read from, and is read again at SIGHUP.
     pub sources: Sources,
+    /// `--demo`: an audience made up on this machine.
+    pub demo: bool,
 }
 
 /// What an operator does with the data, beside the server or without one.
@@ -127,7 +129,15 @@ where
         }
         Some(Command::Rebuild(at)) => return run_tool(at, &Tool::Rebuild, work),
     };
-    let sources = sources(&args);
+    // Forgotten when the server has ended.
+    let forgotten = match (args.demo && args.data.is_none()).then(tempfile::tempdir).transpose() {
+        Ok(folder) => folder,
+        Err(error) => return fail(FAILED, &format!("a temporary folder for --demo: {error}")),
+    };
+    let mut sources = sources(&args);
+    if let Some(folder) = &forgotten {
+        sources.flags.data = Some(folder.path().display().to_string());
+    }
     let config = match Config::load(&sources) {
         Ok(config) => config,
         Err(errors) => return fail(MISUSED, &errors.to_string()),
@@ -135,7 +145,8 @@ where
     if only_check {
         return print(&config.to_toml());
     }
-    end(serve(&config, &ServeOptions { cpu_profile: args.cpu_profile, dev: args.dev, sources }))
+    let ServeArgs { cpu_profile, dev, demo, .. } = args;
+    end(serve(&config, &ServeOptions { cpu_profile, dev, sources, demo }))
 }
 
 fn completions(shell: Shell) -> String {
@@ -166,7 +177,12 @@ fn end(result: Result<(), Box<dyn Error>>) -> ExitCode {
 }
 
 fn sources(args: &ServeArgs) -> Sources {
-    let flags = Flags { listen: args.listen.clone(), data: args.data.clone(), dev: args.dev };
+    let flags = Flags {
+        listen: args.listen.clone(),
+        data: args.data.clone(),
+        dev: args.dev,
+        demo: args.demo,
+    };
     Sources { file: args.config.clone(), environment: std::env::vars_os().collect(), flags }
 }
 

@@ -38,6 +38,8 @@ pub struct Flags {
     pub data: Option<String>,
     /// `--dev`.
     pub dev: bool,
+    /// `--demo`.
+    pub demo: bool,
 }
 
 /// Dotted keys and their values.
@@ -186,16 +188,22 @@ pub(super) fn within<'k>((before, after): (&str, &str), key: &'k str) -> Option<
 
 fn flags(flags: &Flags, is_set: impl Fn(&str) -> bool) -> Flat {
     let mut flat = Flat::new();
-    let listen = match &flags.listen {
-        Some(listen) => Some(listen.as_str()),
-        // The default address is open to all; a developer who named none means this machine.
-        None => (flags.dev && !is_set("http.listen")).then_some(super::DEV_LISTEN),
-    };
+    // The default address is open to all; who named none for these means this machine.
+    let is_private = (flags.dev || flags.demo) && !is_set("http.listen");
+    let listen = flags.listen.as_deref().or(is_private.then_some(super::DEV_LISTEN));
     if let Some(listen) = listen {
         flat.insert("http.listen".to_owned(), Value::from(listen));
     }
     if let Some(data) = &flags.data {
         flat.insert("data_dir".to_owned(), Value::from(data.as_str()));
+    }
+    if flags.demo {
+        let demo = [
+            ("tlv.listen", Value::from(super::DEMO_TLV_LISTEN)),
+            ("trade.sim.rate", Value::from(super::DEMO_TRADES_PER_S)),
+        ];
+        let unset = demo.into_iter().filter(|(key, _)| !is_set(key));
+        flat.extend(unset.map(|(key, value)| (key.to_owned(), value)));
     }
     if flags.dev {
         flat.insert("dev.test_data".to_owned(), Value::from(true));

@@ -1,9 +1,13 @@
 //! The HTTP edge of counters: routes, and what each outcome looks like as a response.
 
 use super::decode::{self, Dialect};
+use super::stream::Streams;
 use super::wire::{self, Named};
 use super::{Found, Id, Read, Store, Types, Write, Written};
-use crate::http::{Answer, Deferral, FieldError, Method, Response, Router, Status};
+use crate::http::{
+    Answer, Deferral, FieldError, Method, Request, Response, Router, Status, last_event_id,
+};
+use crate::session::Topic;
 use crate::store::{Clock, StoreError};
 use std::sync::Arc;
 
@@ -17,6 +21,8 @@ pub struct ApiOptions {
     pub clock: Arc<dyn Clock>,
     /// Which types count users.
     pub types: Arc<Types>,
+    /// The topics of `GET /api/v1/counter/stream`, shared by all loops.
+    pub streams: Arc<Streams>,
 }
 
 /// What every handler of one loop needs. Each loop has its own, so that the loops do not count
@@ -36,6 +42,7 @@ pub fn public_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOption
     let calls = Calls { store: Arc::clone(store), options: options.clone(), error: wire::error };
     let calls = Arc::new(calls);
     let of = || Arc::clone(&calls);
+    let streams = Arc::clone(&options.streams);
     let (adds, reads, batches, hots, asks, leaves) = (of(), of(), of(), of(), of(), of());
     router
         .errors(PREFIX, wire::error)
@@ -54,6 +61,7 @@ pub fn public_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOption
         .route(Method::Get, "/api/v1/counter/hot/{counter_type}", move |request, deferral| {
             hots.hot(decode::hot(request), deferral)
         })
+        .route(Method::Get, "/api/v1/counter/stream", move |request, _| follow(&streams, request))
         .route(Method::Get, USERS, move |request, deferral| {
             asks.is_counted(decode::is_counted(request), deferral)
         })
@@ -79,6 +87,22 @@ pub fn operator_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOpti
         .route(Method::Post, "/api/v1/counter/reset", move |request, deferral| {
             calls.write(decode::reset(request), deferral, corrected)
         })
+}
+
+/// What `GET /api/v1/counter/stream` with this query follows; `None` when it names no type.
+pub fn topic(streams: &Streams, query: &str) -> Result<Option<Arc<dyn Topic>>, FieldError> {
+    let list = decode::stream(query)?;
+    Ok(list.map(|(counter_type, period, num)| streams.topic(counter_type, period, num)))
+}
+
+fn follow(streams: &Streams, request: &Request<'_>) -> Answer {
+    let refused =
+        |error: &FieldError| Answer::now(wire::error(Status::BAD_REQUEST, &error.to_string()));
+    match topic(streams, request.query) {
+        Ok(Some(topic)) => Answer::stream(topic, last_event_id(request)),
+        Ok(None) => refused(&FieldError::required("type", "the name of a counter type")),
+        Err(error) => refused(&error),
+    }
 }
 
 /// How the outcome of a write that took place is told: count, correction, second.

@@ -88,7 +88,21 @@ pub(super) fn batch(request: &Request<'_>) -> Result<(Dialect, Vec<Named>), Fiel
 /// `GET …/hot/{counter_type}`.
 pub(super) fn hot(request: &Request<'_>) -> Result<(Id, Read), FieldError> {
     let counter_type = path_id(request, 0, TYPE)?;
-    let query = Query::new(request.query);
+    let (period, num) = list(Query::new(request.query))?;
+    Ok((counter_type.clone(), Read::Hot { counter_type, period, num }))
+}
+
+/// `GET …/stream`; `None` when no type is named.
+pub(super) fn stream(raw: &str) -> Result<Option<(Id, Period, usize)>, FieldError> {
+    let query = Query::new(raw);
+    let Some(name) = query.get("type")? else { return Ok(None) };
+    let counter_type = Id::from_text(&name).ok_or_else(|| FieldError::new("type", Id::EXPECTED))?;
+    let (period, num) = list(query)?;
+    Ok(Some((counter_type, period, num)))
+}
+
+/// Which part of which list.
+fn list(query: Query<'_>) -> Result<(Period, usize), FieldError> {
     let num = query.int("limit", 1..=HOT_MAX)?.map_or(HOT_DEFAULT, |limit| {
         usize::try_from(limit).expect("the range begins at 1 and ends low")
     });
@@ -97,7 +111,7 @@ pub(super) fn hot(request: &Request<'_>) -> Result<(Id, Read), FieldError> {
         Some(name) => Period::from_name(&name)
             .ok_or_else(|| FieldError::new("period", "all, hour, day or week"))?,
     };
-    Ok((counter_type.clone(), Read::Hot { counter_type, period, num }))
+    Ok((period, num))
 }
 
 /// `GET …/{resource_id}/{counter_type}/users/{user_id}`.

@@ -10,6 +10,7 @@ mod hot_list;
 mod id;
 pub mod local;
 mod spread;
+pub mod stream;
 mod sums;
 pub mod wire;
 
@@ -20,9 +21,13 @@ pub use spread::Spread;
 pub use sums::Sums;
 
 use crate::exec::Answer;
+use crate::session::Signal;
 use crate::store::{RequestKey, StoreError};
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
+
+/// Announced when counters changed.
+pub const COUNTER_SIGNAL: Signal = Signal(1);
 
 /// Bytes of the reason of an operator's call.
 pub const REASON_BYTES: RangeInclusive<usize> = 1..=200;

@@ -1,6 +1,6 @@
 //! The JSON of every counter answer, as api.md has it: one answer that both kinds of clients read.
 
-use super::{Counter, Id, Place};
+use super::{Counter, Id, Period, Place};
 use crate::http::{Response, Status};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
@@ -64,6 +64,15 @@ pub fn corrected(named: &Named, count: Option<i64>, correction: i64, now_s: i64)
 /// A hot list.
 pub fn hot(counter_type: &Id, places: &[Place]) -> Vec<u8> {
     envelope(Hot { counter_type, places })
+}
+
+/// A hot list as its stream shows it.
+pub fn hot_list(counter_type: &Id, period: Period, places: &[Place]) -> Vec<u8> {
+    encode(&HotList {
+        counter_type: Shown { id: counter_type, is_text: false },
+        period: period.name(),
+        data: Hot { counter_type, places },
+    })
 }
 
 /// Whether a user is counted.
@@ -175,6 +184,13 @@ impl Serialize for Hot<'_> {
         }
         list.end()
     }
+}
+
+#[derive(Serialize)]
+struct HotList<'a> {
+    counter_type: Shown<'a>,
+    period: &'static str,
+    data: Hot<'a>,
 }
 
 #[derive(Serialize)]

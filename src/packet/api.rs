@@ -2,13 +2,18 @@
 
 use super::wire::{self, Code};
 use super::{Found, Manage, Managed, Opened, Read, Refusal, Snatched, Store, decode};
-use crate::http::{Answer, Body, Deferral, FieldError, Method, Request, Response, Router, Status};
+use crate::http::{
+    Answer, Body, Deferral, FieldError, JsonTopic, Method, Request, Response, Router, Status,
+    last_event_id,
+};
+use crate::session::Topic;
 use crate::store::StoreError;
 use std::sync::Arc;
 
-/// Adds the public calls.
+/// Adds the public calls; `stream` is what `GET /rain/stream` follows.
 #[must_use]
-pub fn public_routes(router: Router, store: &Arc<dyn Store>) -> Router {
+pub fn public_routes(router: Router, store: &Arc<dyn Store>, stream: &Arc<JsonTopic>) -> Router {
+    let stream = Arc::clone(stream);
     let of = || Arc::clone(store);
     let (snatches, opens) = (of(), of());
     ["/snatch", "/open", "/get_wallet_list"]
@@ -26,6 +31,9 @@ pub fn public_routes(router: Router, store: &Arc<dyn Store>) -> Router {
         })
         .route(Method::Post, "/get_wallet_list", read(of(), decode::wallet))
         .route(Method::Get, "/rain", read(of(), |_| Ok(Read::Rain)))
+        .route(Method::Get, "/rain/stream", move |request, _| {
+            Answer::stream(Arc::clone(&stream) as Arc<dyn Topic>, last_event_id(request))
+        })
         .route(Method::Get, "/rain/proof", read(of(), |request| decode::proof(request.query)))
 }
 

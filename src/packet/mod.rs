@@ -16,6 +16,7 @@ mod luck;
 mod pacing;
 pub mod proof;
 mod rain;
+pub mod stream;
 mod terms;
 mod uniform;
 pub mod wire;

@@ -84,19 +84,15 @@ pub fn no_rain() -> Vec<u8> {
 
 /// A rain as everybody may see it.
 pub fn rain(shown: &Shown) -> Vec<u8> {
-    success(Rain {
-        id: shown.id,
-        state: shown.state.name(),
-        starts_at: shown.terms.starts_at,
-        ends_at: shown.terms.ends_at,
-        max_per_user: shown.terms.max_per_user,
-        total_count: shown.terms.total_count,
-        left_count: shown.left_count,
-        commitment: shown.commitment.to_string(),
-        version: shown.version,
-        version_hash: shown.hash.to_string(),
-        curve: &shown.curve,
-    })
+    success(Rain::of(shown))
+}
+
+/// The same without the envelope, for a stream; `None` before the first rain.
+pub fn shown(rain: Option<&Shown>) -> Vec<u8> {
+    match rain {
+        Some(shown) => encode(&Rain::of(shown)),
+        None => encode(&NoRain { state: "none" }),
+    }
 }
 
 /// A rain as the operator may see it.
@@ -129,8 +125,11 @@ fn success(data: impl Serialize) -> Vec<u8> {
 }
 
 fn envelope(code: u16, msg: &str, data: impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(&Envelope { code, msg, data })
-        .expect("numbers and fixed names always encode")
+    encode(&Envelope { code, msg, data })
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("numbers and fixed names always encode")
 }
 
 #[derive(Serialize)]
@@ -193,6 +192,24 @@ struct Rain<'a> {
     version: i64,
     version_hash: String,
     curve: &'a [Point],
+}
+
+impl<'a> Rain<'a> {
+    fn of(shown: &'a Shown) -> Self {
+        Self {
+            id: shown.id,
+            state: shown.state.name(),
+            starts_at: shown.terms.starts_at,
+            ends_at: shown.terms.ends_at,
+            max_per_user: shown.terms.max_per_user,
+            total_count: shown.terms.total_count,
+            left_count: shown.left_count,
+            commitment: shown.commitment.to_string(),
+            version: shown.version,
+            version_hash: shown.hash.to_string(),
+            curve: &shown.curve,
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -4,7 +4,8 @@ use super::decode::{self, Refused};
 use super::room::LOGGED_IN;
 use super::wire::{self, id};
 use super::{Account, Customer, Found, Read, Room, Side, Store, Write, Written};
-use crate::http::{self, Method, Response, Status};
+use crate::http::{self, JsonTopic, Method, Response, Status};
+use crate::session::Topic;
 use crate::store::StoreError;
 use crate::tlv::{Answer, Deferral, Frame, Message, Peer, Responder, Router};
 use std::rc::Rc;
@@ -226,6 +227,16 @@ fn traded(responder: Responder, request: u32, written: Result<Written, StoreErro
         Err(_) => refusal(request, &busy()),
     };
     responder.send(frame);
+}
+
+/// Adds the public call: what the room does as a whole is what `stream` follows.
+#[must_use]
+pub fn public_routes(router: http::Router, stream: &Arc<JsonTopic>) -> http::Router {
+    let stream = Arc::clone(stream);
+    router.route(Method::Get, "/trade/stream", move |request, _| {
+        let last_event = http::last_event_id(request);
+        http::Answer::stream(Arc::clone(&stream) as Arc<dyn Topic>, last_event)
+    })
 }
 
 /// Adds the operator's call.

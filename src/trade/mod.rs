@@ -4,6 +4,7 @@
 //! sum of the trades that were not taken back. Each line but those of the opening makes two pushes,
 //! with the next two numbers (`seq`) of its customer: what happened, and the position after it.
 
+pub mod activity;
 pub mod api;
 pub mod book;
 mod decode;

@@ -1,5 +1,6 @@
 //! Joins the store to those who follow it: what is written becomes pushes, what was missed is read.
 
+use super::activity::Activity;
 use super::{Customer, Entry, Found, PUSHES_PER_LINE, Read, Store, Watch, wire};
 use crate::limits::FEED_PAGE_FRAMES;
 use crate::session::Group;
@@ -14,6 +15,7 @@ pub struct Room {
     pub(super) feeds: Feeds,
     pub(super) everyone: Everyone,
     archive: Arc<Archive>,
+    activity: Arc<Activity>,
 }
 
 /// Reads the pushes of the past. Not strong: a store lives as long as its own threads, which tell
@@ -26,7 +28,12 @@ impl Room {
     pub fn new() -> Arc<Self> {
         let archive = Arc::new(Archive::default());
         let record: Arc<dyn Record> = Arc::<Archive>::clone(&archive);
-        Arc::new(Self { feeds: Feeds::new(record), everyone: Everyone::default(), archive })
+        Arc::new(Self {
+            feeds: Feeds::new(record),
+            everyone: Everyone::default(),
+            archive,
+            activity: Arc::default(),
+        })
     }
 
     /// Names the store that the room is of.
@@ -40,7 +47,12 @@ impl Room {
         &self.everyone
     }
 
-    /// Customers who are logged in; for metrics.
+    /// What is traded in it, for everybody to see.
+    pub fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// Customers who are logged in.
     pub fn customers(&self) -> usize {
         self.feeds.len()
     }
@@ -53,6 +65,7 @@ fn numbered(entry: &Entry) -> impl Iterator<Item = Numbered> {
 
 impl Watch for Room {
     fn written(&self, entries: &[Entry]) {
+        self.activity.count(entries);
         for of_one in entries.chunk_by(|a, b| a.order.customer == b.order.customer) {
             let Some(feed) = self.feeds.get(of_one[0].order.customer.feed_key()) else { continue };
             feed.publish(of_one.iter().flat_map(numbered));

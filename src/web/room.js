@@ -12,10 +12,10 @@ export class Room {
     this.part = part;
   }
 
-  take({ trades, volume_fen: volume, connections, seconds }) {
+  take({ trades, volume_fen: volume, online, seconds }) {
     this.part("room-trades").textContent = group(trades);
     this.part("room-volume").textContent = `¥${brief(Number(volume) / 100)}`;
-    this.part("room-online").textContent = group(connections);
+    this.part("room-online").textContent = group(online);
     const counts = seconds.map(Number);
     const most = Math.max(1, ...counts);
     const step = WIDTH / counts.length;

@@ -120,6 +120,13 @@ impl Browser {
             .expect("an element has the focus");
     }
 
+    /// What is seen, as PNG.
+    #[track_caller]
+    #[cfg_attr(test, expect(dead_code, reason = "for the program that makes README's pictures"))]
+    pub(crate) fn picture(&self) -> Vec<u8> {
+        self.run(|client| async move { client.screenshot().await }).expect("a picture")
+    }
+
     #[track_caller]
     fn with_element<T: Future<Output = Result<(), fantoccini::error::CmdError>>>(
         &self,

@@ -5,6 +5,7 @@ use crate::gift_model::TestClock;
 use crate::router_rig::{Answered, Caller};
 use fanfare::calendar::Calendar;
 use fanfare::counter::api::{ApiOptions, operator_routes, public_routes};
+use fanfare::counter::stream::Streams;
 use fanfare::counter::{Found, Read, Store, Types, Write, Written};
 use fanfare::exec::Answer;
 use fanfare::http::Router;
@@ -36,7 +37,9 @@ impl Rig {
 
     fn over(store: &Arc<dyn Store>, clock: Arc<TestClock>) -> Self {
         let types = Arc::new(Types { unique: [id("like")].into() });
-        let options = ApiOptions { clock: Arc::<TestClock>::clone(&clock), types };
+        let of_streams = Arc::<TestClock>::clone(&clock);
+        let streams = Arc::new(Streams::new(Arc::clone(store), of_streams));
+        let options = ApiOptions { clock: Arc::<TestClock>::clone(&clock), types, streams };
         let public = Caller::new(public_routes(Router::new(), store, &options));
         let operator = Caller::new(operator_routes(Router::new(), store, &options));
         Self { clock, public, operator }

@@ -148,3 +148,44 @@ fn the_overlay_is_transparent_and_shows_what_was_asked_for() {
     give(&server, 2, 9);
     wait_for_order(&browser, "2,4,3");
 }
+
+#[test]
+fn a_counter_and_a_packet_can_be_had_from_the_page() {
+    let server = Server::start();
+    let like = json!({"resource_id": "encore", "counter_type": "like"}).to_string();
+    assert_eq!(server.client().post("/api/v1/counter/increment", &like).status, 200);
+    let rain = json!({
+        "id": 1, "total_amount_fen": 700, "total_count": 7, "min_fen": 100, "max_fen": 100,
+        "win_ppm": 1_000_000, "max_per_user": 1, "starts_at": 0, "ends_at": 4_102_444_800_i64,
+        "reason": "a test",
+    });
+    assert_eq!(server.operator().post("/rain", &rain.to_string()).status, 200);
+    let browser = Browser::start();
+    browser.open(&page(&server));
+    browser.wait_until("!document.getElementById('hot').hidden");
+    browser.click("#counters .plus");
+    browser.wait_until("document.querySelector('#counters .count').textContent === '2'");
+    browser.wait_until("document.getElementById('rain').dataset.state === 'running'");
+    browser.click("#rain-snatch");
+    browser.wait_until("document.getElementById('rain-said').textContent.includes('\u{a5}1.00')");
+    browser.wait_until("document.getElementById('rain-left').textContent === '6'");
+    browser.click("#rain-snatch");
+    browser.wait_until("document.getElementById('rain-said').textContent.includes('may have')");
+}
+
+#[test]
+fn a_demo_fills_every_part_of_the_page() {
+    let server = Start::fresh().arg("--demo").run();
+    let browser = Browser::start();
+    browser.open(&page(&server));
+    browser.wait_until("document.querySelectorAll('.card[hidden]').length === 0");
+    browser.wait_until("document.querySelectorAll('#places tr').length === 10");
+    browser.wait_until("document.querySelectorAll('#rates .figure').length === 4");
+    browser.wait_until("document.getElementById('room-online').textContent === '12'");
+    browser.wait_until("Number(document.getElementById('room-trades').textContent) > 0");
+    let rain = server.client().get("/rain").json();
+    assert_eq!(rain["data"]["state"], "scheduled");
+    drop(browser);
+    // The audience leaves with the server.
+    server.stop();
+}

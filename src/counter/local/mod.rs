@@ -16,6 +16,7 @@ mod state;
 mod totals;
 
 pub use self::audit::audit_files;
+pub use crate::store::{Step, StepHook};
 
 use self::audit::Auditor;
 use self::bookkeeper::Bookkeeper;
@@ -23,7 +24,7 @@ use self::folder::Folder;
 use self::shared::Shared;
 use self::state::second;
 use super::{Found, Id, Read, Types, Write, Written};
-use crate::exec::{self, Answer, BatchWorker, Executor, Job, Queue, Threads};
+use crate::exec::{self, Answer, BatchWorker, Executor, Job, Notifier, Queue, Threads};
 use crate::limits::{BATCH_JOBS_MAX, COUNTER_FOLD_EVERY_ENTRIES, COUNTERS_MAX, QUEUE_JOBS_MAX};
 use crate::meter::Tally;
 use crate::store::{Audit, Clock, DataFolder, Health, OpenError, StoreError, SystemClock};
@@ -34,30 +35,6 @@ use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::time::Duration;
 
-/// A moment between two steps of the store's threads, for simulations that stop there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The batch is decided, nothing is written.
-    Decided,
-    /// One entry was inserted into the open transaction.
-    Inserted,
-    /// The transaction is durable, nothing is shown.
-    Committed,
-    /// A handful of changes is shown.
-    Published,
-    /// The journal's log was moved into the file.
-    LogMoved,
-    /// All is done but the answers.
-    Answering,
-    /// The totals are about to take in entries.
-    Folding,
-    /// The totals have taken in entries.
-    Folded,
-}
-
-/// Runs on the thread that makes the step. A panic is a crash of that thread.
-pub type StepHook = Arc<dyn Fn(Step) + Send + Sync>;
-
 /// How to run the store.
 #[derive(Clone)]
 pub struct LocalOptions {
@@ -67,6 +44,8 @@ pub struct LocalOptions {
     pub idempotency_keep: Duration,
     /// Types whose users an audit holds against their counts.
     pub types: Arc<Types>,
+    /// Tells the loops that counters changed.
+    pub notifier: Arc<Notifier>,
     /// Jobs that may wait for the bookkeeper.
     pub queue_jobs_max: usize,
     /// Jobs in one commit.
@@ -87,6 +66,7 @@ impl Default for LocalOptions {
             zone: TimeZone::UTC,
             idempotency_keep: Duration::from_secs(24 * 3_600),
             types: Arc::default(),
+            notifier: Arc::default(),
             queue_jobs_max: QUEUE_JOBS_MAX,
             batch_jobs_max: BATCH_JOBS_MAX,
             fold_every: COUNTER_FOLD_EVERY_ENTRIES,

@@ -4,6 +4,8 @@ use super::Step;
 use super::journal::Entry;
 use super::state::{Counters, Discarded};
 use crate::calendar::Calendar;
+use crate::counter::COUNTER_SIGNAL;
+use crate::exec::Notifier;
 use crate::limits::COUNTER_PUBLISH_CHANGES_MAX;
 use crate::store::sqlite::Condition;
 use crate::store::{Clock, DataFolder};
@@ -16,6 +18,7 @@ pub(super) struct Shared {
     pub(super) calendar: Calendar,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) step: Option<super::StepHook>,
+    notifier: Arc<Notifier>,
     /// Of the journal's writer.
     pub(super) condition: Arc<Condition>,
     /// The one lock that loops take too: the bookkeeper for a handful of changes at a time, a
@@ -39,6 +42,7 @@ impl Shared {
             calendar: Calendar::new(options.zone.clone()),
             clock: Arc::clone(&options.clock),
             step: options.step.clone(),
+            notifier: Arc::clone(&options.notifier),
             condition: Arc::new(Condition::new("counter")),
             counters: RwLock::default(),
             committed_id: AtomicI64::new(0),
@@ -76,6 +80,7 @@ impl Shared {
             drop(discarded);
             self.step(Step::Published);
         }
+        self.notifier.announce(COUNTER_SIGNAL);
     }
 
     /// Puts counters made from the files in the place of what is there.

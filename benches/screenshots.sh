@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Takes the pictures of README anew, from `fanfare serve --demo` in a real Chromium, while its rain
+# falls. Look at them before you commit them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cargo build --release --locked
+cargo build --example screenshots --locked
+target="${CARGO_TARGET_DIR:-target}"
+folder="src/web/screenshots"
+mkdir -p "$folder"
+
+export FANFARE__HTTP__LISTEN=127.0.0.1:0 FANFARE__TLV__LISTEN=127.0.0.1:0 FANFARE__ADMIN__LISTEN=127.0.0.1:0
+coproc server { exec "$target/release/fanfare" serve --demo; }
+server_id="$server_PID"
+trap 'kill "$server_id"' EXIT
+http=""
+while [[ -z "$http" ]] && read -r line <&"${server[0]}"; do
+  [[ "$line" == "fanfare ready "* ]] && http="$(sed 's/.*http=\([^ ]*\).*/\1/' <<<"$line")"
+done
+cat <&"${server[0]}" >/dev/null & # what it logs must not fill the pipe
+
+until curl -s "http://$http/rain" | grep -q '"state":"running"'; do sleep 1; done
+sleep "${FANFARE_SCREENSHOTS_AFTER_S:-75}" # so that there is a curve and a minute of rates
+"$target/debug/examples/screenshots" "$http" "$folder"
+ls -l "$folder"
