@@ -14,6 +14,7 @@ pub mod redis;
 mod remembered;
 mod request_key;
 pub mod sqlite;
+mod step;
 
 pub use check::{Audit, BadId, Check};
 pub use clock::{Clock, SystemClock};
@@ -22,6 +23,7 @@ pub use health::Health;
 pub use open_error::OpenError;
 pub use remembered::Remembered;
 pub use request_key::RequestKey;
+pub use step::{Step, StepHook};
 
 /// State that one worker thread owns, hence `&mut self` and no lock.
 ///

@@ -5,15 +5,15 @@
 
 use crate::counter_local_rig::{Rig, keyed};
 use crate::counter_model::{counter, id, write};
-use crate::crash_rig::{Dice, Gate, copy};
+use crate::crash_rig::{Crashes, Dice, copy};
 use fanfare::calendar::Period;
 use fanfare::counter::local::Step;
 use fanfare::counter::{Action, Read, Write, Written};
 use fanfare::store::StoreError;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 const RESOURCES: u64 = 4;
 
@@ -53,26 +53,9 @@ fn history(dice: &mut Dice) -> Vec<Vec<Write>> {
 fn run(seed: u64, rounds: Vec<Vec<Write>>, copies: &Path) -> Vec<(Step, Acknowledged)> {
     let mut rig = Rig::closed();
     rig.options.fold_every = [1, 3, i64::MAX][usize::try_from(seed % 3).expect("small")];
-    let known: Arc<Mutex<Acknowledged>> = Arc::default();
-    let crashes: Arc<Mutex<Vec<(Step, Acknowledged)>>> = Arc::default();
-    let dice = Mutex::new(Dice::new(seed + 1_000_000));
-    let gate = Gate::default();
+    let crashes = Crashes::new();
     let (from, to) = (rig.dir.path().to_path_buf(), copies.to_path_buf());
-    let (hook_known, hook_crashes) = (Arc::clone(&known), Arc::clone(&crashes));
-    rig.options.step = Some(Arc::new(move |step| match step {
-        Step::Folding => gate.enter(),
-        Step::Folded => gate.leave(),
-        _ if dice.lock().expect("no panic").below(4) > 0 => {}
-        _ => {
-            gate.enter();
-            // What is known before the copy must be in it.
-            let known = hook_known.lock().expect("no panic").clone();
-            let mut crashes = hook_crashes.lock().expect("no panic");
-            copy(&from, &to.join(crashes.len().to_string()));
-            crashes.push((step, known));
-            gate.leave();
-        }
-    }));
+    rig.options.step = Some(crashes.hook(seed, from, to));
     rig.open();
     for round in rounds {
         let answers: Vec<_> =
@@ -80,12 +63,12 @@ fn run(seed: u64, rounds: Vec<Vec<Write>>, copies: &Path) -> Vec<(Step, Acknowle
         for (write, answer) in answers {
             let written = answer.recv().expect("every write is answered").expect("well");
             if matches!(written, Written::Done { .. }) {
-                known.lock().expect("no panic").push(write);
+                crashes.note(|known: &mut Acknowledged| known.push(write));
             }
         }
     }
     rig.close();
-    std::mem::take(&mut *crashes.lock().expect("no panic"))
+    crashes.take()
 }
 
 /// Counts are those of the lists, likes those of the users, and files and memory agree.

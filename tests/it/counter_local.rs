@@ -115,6 +115,36 @@ fn a_sum_of_increments_that_no_entry_could_hold_is_two() {
 }
 
 #[test]
+fn entries_of_one_batch_add_up_in_their_order_where_another_would_leave_the_range() {
+    // An increment that joined the first entry, past the keyed one that made room for it, once let
+    // the sum leave its range when it was shown, after the commit.
+    let mut rig = Rig::closed();
+    let gate = Gate::of(&mut rig);
+    rig.open();
+    let full = counter("7", "view");
+    let first = rig.start(write(full.clone(), add(i64::MAX - 1)));
+    gate.hold();
+    let user = || Action::Join { user: id("1") };
+    let batch = [
+        write(full.clone(), add(1)),
+        keyed(write(full.clone(), add(-5)), "k"),
+        write(full.clone(), add(4)),
+        write(full.clone(), user()),
+        write(full.clone(), Action::Leave { user: id("1") }),
+        write(full.clone(), add(1)),
+    ];
+    let waiting: Vec<_> = batch.into_iter().map(|write| rig.start(write)).collect();
+    gate.open();
+    assert_eq!(answer(&first), done(i64::MAX - 1, false));
+    let below = [0, 5, 1, 0, 1, 0];
+    let expected = below.map(|below| done(i64::MAX - below, false));
+    assert_eq!(waiting.iter().map(answer).collect::<Vec<_>>(), expected);
+    rig.reopen();
+    assert_eq!(rig.count(full), i64::MAX);
+    assert_eq!(rig.failed_checks(), []);
+}
+
+#[test]
 fn counts_windows_and_users_are_there_after_a_restart() {
     let mut rig = Rig::opened();
     for (resource, delta) in [("7", 5), ("a", 3), ("10", 3), ("low", -4)] {

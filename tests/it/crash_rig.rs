@@ -1,8 +1,9 @@
 //! What simulated crashes are made of: dice, a gate, and copies of folders.
 
+use fanfare::store::{Step, StepHook};
 use std::fs;
-use std::path::Path;
-use std::sync::{Condvar, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// Small numbers from a seed (xorshift).
 pub(crate) struct Dice(u64);
@@ -27,18 +28,18 @@ impl Dice {
 
 /// One thread at a time: a copy is made while nobody folds.
 #[derive(Default)]
-pub(crate) struct Gate {
+struct Gate {
     busy: Mutex<bool>,
     freed: Condvar,
 }
 
 impl Gate {
-    pub(crate) fn enter(&self) {
+    fn enter(&self) {
         let busy = self.busy.lock().expect("no panic within");
         *self.freed.wait_while(busy, |busy| *busy).expect("no panic within") = true;
     }
 
-    pub(crate) fn leave(&self) {
+    fn leave(&self) {
         *self.busy.lock().expect("no panic within") = false;
         self.freed.notify_one();
     }
@@ -50,5 +51,47 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     for file in fs::read_dir(from).expect("readable") {
         let file = file.expect("readable");
         fs::copy(file.path(), to.join(file.file_name())).expect("copied");
+    }
+}
+
+/// What clients know, and copies of the folder with what they knew then.
+pub(crate) struct Crashes<K> {
+    known: Mutex<K>,
+    made: Mutex<Vec<(Step, K)>>,
+}
+
+impl<K: Clone + Default + Send + 'static> Crashes<K> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { known: Mutex::default(), made: Mutex::default() })
+    }
+
+    /// Takes note of what a client was told.
+    pub(crate) fn note(&self, learn: impl FnOnce(&mut K)) {
+        learn(&mut self.known.lock().expect("no panic"));
+    }
+
+    /// Copies `from` at one in four steps, picked by the seed, to `to/0`, `to/1` …
+    pub(crate) fn hook(self: &Arc<Self>, seed: u64, from: PathBuf, to: PathBuf) -> StepHook {
+        let dice = Mutex::new(Dice::new(seed + 1_000_000));
+        let (gate, crashes) = (Gate::default(), Arc::clone(self));
+        Arc::new(move |step| match step {
+            Step::Folding => gate.enter(),
+            Step::Folded => gate.leave(),
+            _ if dice.lock().expect("no panic").below(4) > 0 => {}
+            _ => {
+                gate.enter();
+                // What is known before the copy must be in it.
+                let known = crashes.known.lock().expect("no panic").clone();
+                let mut made = crashes.made.lock().expect("no panic");
+                copy(&from, &to.join(made.len().to_string()));
+                made.push((step, known));
+                gate.leave();
+            }
+        })
+    }
+
+    /// The copies, with the steps at which they were made.
+    pub(crate) fn take(&self) -> Vec<(Step, K)> {
+        std::mem::take(&mut *self.made.lock().expect("no panic"))
     }
 }

@@ -34,8 +34,32 @@ struct Drafted {
     is_new: bool,
     /// A reset of this batch forgot the users of before.
     is_reset: bool,
+    /// What it was before the batch, or since an operator set it.
+    base: Sums,
+    /// What was added and taken since then, without signs.
+    moved: u64,
     /// The entry that takes up its plain increments.
     open: Option<usize>,
+    /// It has another entry behind that one.
+    is_passed: bool,
+}
+
+impl Drafted {
+    /// As it is before any command of the batch.
+    fn of(sums: Sums, users: usize) -> Self {
+        Self { sums, base: sums, users, ..Self::default() }
+    }
+
+    /// Whether its entries may be added up in another order than that of the commands: whatever
+    /// part of them is added first, no sum leaves its range.
+    fn is_free(&self, delta: i64) -> bool {
+        let moved = self.moved.saturating_add(delta.unsigned_abs());
+        let fits = |sum: i64| {
+            let most = sum.unsigned_abs().checked_add(moved);
+            most.is_some_and(|most| i64::try_from(most).is_ok())
+        };
+        fits(self.base.count) && self.base.windows.into_iter().all(fits)
+    }
 }
 
 /// The entries to write.
@@ -99,9 +123,13 @@ impl Draft {
     fn join(&mut self, write: &Write) -> Option<i64> {
         let (Action::Add { delta, .. }, None) = (&write.action, &write.key) else { return None };
         let counter = self.counters.get_mut(&write.counter)?;
+        if counter.is_passed && !counter.is_free(*delta) {
+            return None;
+        }
         let entry = self.entries.get_mut(counter.open?)?;
         let (sums, sum) = (counter.sums.checked_add(*delta)?, entry.delta.checked_add(*delta)?);
         (counter.sums, entry.delta) = (sums, sum);
+        counter.moved = counter.moved.saturating_add(delta.unsigned_abs());
         Some(sums.count)
     }
 
@@ -115,7 +143,7 @@ impl Draft {
             None => Drafted { is_new: true, ..Drafted::default() },
             Some(sums) => {
                 let users = before.counters.users(counter).map_or(0, Spread::len);
-                Drafted { sums, users, ..Drafted::default() }
+                Drafted::of(sums, users)
             }
         }
     }
@@ -176,6 +204,12 @@ impl Draft {
                 self.users.insert((name.clone(), user.clone()), false);
                 counter.users -= 1;
             }
+            (Kind::Recounted, _) => {
+                *counter = Drafted {
+                    is_reset: counter.is_reset,
+                    ..Drafted::of(counter.sums, counter.users)
+                };
+            }
             (Kind::Reset, _) => {
                 self.users.retain(|(counter, _), _| *counter != name);
                 *counter = Drafted { is_reset: true, ..Drafted::default() };
@@ -183,10 +217,14 @@ impl Draft {
             _ => {}
         }
         let at = self.entries.len();
+        if !matches!(kind, Kind::Recounted | Kind::Reset) {
+            counter.moved = counter.moved.saturating_add(delta.unsigned_abs());
+        }
+        counter.is_passed = true;
         if let Some(key) = &key {
             self.keys.insert((path, key.clone()), at);
         } else if kind == Kind::Added {
-            counter.open = Some(at);
+            (counter.open, counter.is_passed) = (Some(at), false);
         }
         self.counters.insert(name.clone(), *counter);
         let id = before.last_id + 1 + i64::try_from(at).expect("a batch is small");

@@ -16,6 +16,7 @@ mod state;
 mod totals;
 
 pub use self::audit::audit_files;
+pub use crate::store::{Step, StepHook};
 
 use self::audit::Auditor;
 use self::bookkeeper::Bookkeeper;
@@ -33,30 +34,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::time::Duration;
-
-/// A moment between two steps of the store's threads, for simulations that stop there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The batch is decided, nothing is written.
-    Decided,
-    /// One entry was inserted into the open transaction.
-    Inserted,
-    /// The transaction is durable, nothing is shown.
-    Committed,
-    /// A handful of changes is shown.
-    Published,
-    /// The journal's log was moved into the file.
-    LogMoved,
-    /// All is done but the answers.
-    Answering,
-    /// The totals are about to take in entries.
-    Folding,
-    /// The totals have taken in entries.
-    Folded,
-}
-
-/// Runs on the thread that makes the step. A panic is a crash of that thread.
-pub type StepHook = Arc<dyn Fn(Step) + Send + Sync>;
 
 /// How to run the store.
 #[derive(Clone)]

@@ -22,6 +22,7 @@ mod transfer;
 pub use self::audit::{FilesAudit, audit_files};
 pub use self::journal::Line;
 pub use self::transfer::{JournalFile, TransferError, import};
+pub use crate::store::{Step, StepHook};
 
 use self::audit::Auditor;
 use self::bookkeeper::Bookkeeper;
@@ -47,30 +48,6 @@ use std::time::Duration;
 /// The paths that request keys are scoped to.
 const SEND: u8 = 0;
 const REVOKE: u8 = 1;
-
-/// A moment between two steps of the store's threads, for simulations that stop there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The batch is decided, nothing is written.
-    Decided,
-    /// One line was inserted into the open transaction.
-    Inserted,
-    /// The transaction is durable, nothing is shown.
-    Committed,
-    /// A handful of changes is shown.
-    Published,
-    /// The journal's log was moved into the file.
-    LogMoved,
-    /// All is done but the answers.
-    Answering,
-    /// The checkpoint is about to take in entries.
-    Folding,
-    /// The checkpoint has taken in entries.
-    Folded,
-}
-
-/// Runs on the thread that makes the step. A panic is a crash of that thread.
-pub type StepHook = Arc<dyn Fn(Step) + Send + Sync>;
 
 /// How to run the store.
 #[derive(Clone)]
