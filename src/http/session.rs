@@ -39,7 +39,7 @@ pub struct HttpSession {
     /// A request whose body is on its way.
     incoming: Option<Box<Incoming>>,
     replies: ReplyQueue,
-    stream: Option<EventStream>,
+    stream: Option<Box<EventStream>>,
     deadline: Option<Instant>,
     waiting: Waiting,
     phase: Phase,
@@ -327,7 +327,7 @@ impl HttpSession {
             return;
         }
         turn.subscriptions.extend(follow.topics.iter().cloned());
-        self.stream = Some(EventStream::start(follow, turn.out));
+        self.stream = Some(Box::new(EventStream::start(follow, turn.out)));
     }
 
     /// Answers once, after the answers before it, and takes nothing more: behind a request that
