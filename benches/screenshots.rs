@@ -12,11 +12,21 @@ use std::path::Path;
 const DARK: &str = "--blink-settings=preferredColorScheme=0";
 const LIGHT: &str = "--blink-settings=preferredColorScheme=1";
 
-/// All parts of the page are there, and something has moved.
+/// All parts of the page are there, and something has moved, but nothing does at the moment.
 const IS_FULL: &str = "document.querySelectorAll('.card[hidden]').length === 0
     && document.querySelectorAll('#places tr').length >= 10
     && document.querySelectorAll('#rates .figure').length >= 4
-    && Array.from(document.querySelectorAll('.moved')).some((cell) => cell.textContent)";
+    && Array.from(document.querySelectorAll('.moved')).filter((cell) => cell.textContent).length >= 3
+    && document.getAnimations().every((motion) => motion.id !== 'slide')";
+
+/// The same for the overlay.
+const IS_CALM: &str = "document.querySelectorAll('#places tr').length >= 5
+    && Array.from(document.querySelectorAll('.moved')).some((cell) => cell.textContent)
+    && document.getAnimations().every((motion) => motion.id !== 'slide')";
+
+/// Ends the sliding of rows.
+const ARRIVE: &str = "document.getAnimations().filter((motion) => motion.id === 'slide')
+    .forEach((motion) => motion.finish())";
 
 /// What shines through the overlay, as a streamer's picture would.
 const BACKDROP: &str = "document.documentElement.style.background =
@@ -29,25 +39,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (page, folder) = (format!("http://{address}/"), Path::new(folder));
     for (name, scheme) in [("dark", DARK), ("light", LIGHT)] {
-        let browser = Browser::with(&["--window-size=1440,1010", scheme], Map::new());
+        let browser = screen(1_440, 1_010, 1, scheme);
         browser.open(&page);
         browser.wait_until(IS_FULL);
         save(&browser, folder, name)?;
     }
     // Tall enough for the whole page.
-    let metrics = json!({ "width": 390, "height": 2200, "pixelRatio": 2, "touch": true });
-    let phone = Browser::with(&[DARK], emulating(&metrics));
+    let phone = screen(390, 2_240, 2, DARK);
     phone.open(&page);
     phone.wait_until(IS_FULL);
     save(&phone, folder, "phone")?;
-    let overlay = Browser::with(&["--window-size=640,420"], Map::new());
+    let overlay = screen(640, 310, 1, DARK);
     overlay.open(&format!("{page}overlay?num=5"));
-    overlay.wait_until("document.querySelectorAll('#places tr').length >= 5");
     overlay.value(BACKDROP);
-    overlay.wait_until(
-        "Array.from(document.querySelectorAll('.moved')).some((cell) => cell.textContent)",
-    );
+    overlay.wait_until(IS_CALM);
     save(&overlay, folder, "overlay")
+}
+
+/// A browser that shows exactly so many pixels, without a window's frame.
+fn screen(width: u32, height: u32, pixel_ratio: u32, scheme: &str) -> Browser {
+    let metrics = json!({ "width": width, "height": height, "pixelRatio": pixel_ratio });
+    Browser::with(&[scheme], emulating(&metrics))
 }
 
 fn emulating(metrics: &Value) -> Map<String, Value> {
@@ -56,6 +68,8 @@ fn emulating(metrics: &Value) -> Map<String, Value> {
 }
 
 fn save(browser: &Browser, folder: &Path, name: &str) -> Result<(), Box<dyn Error>> {
+    // What began to slide meanwhile has arrived.
+    browser.value(ARRIVE);
     let path = folder.join(name).with_extension("png");
     std::fs::write(&path, browser.picture())?;
     Ok(())

@@ -20,6 +20,10 @@ while [[ -z "$http" ]] && read -r line <&"${server[0]}"; do
 done
 cat <&"${server[0]}" >/dev/null & # what it logs must not fill the pipe
 
+# The rates of the last minute are those that somebody followed.
+curl -sN "http://$http/live/stream" >/dev/null &
+follower_id=$!
+trap 'kill "$server_id" "$follower_id"' EXIT
 until curl -s "http://$http/rain" | grep -q '"state":"running"'; do sleep 1; done
 sleep "${FANFARE_SCREENSHOTS_AFTER_S:-75}" # so that there is a curve and a minute of rates
 "$target/debug/examples/screenshots" "$http" "$folder"

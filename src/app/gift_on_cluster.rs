@@ -8,8 +8,9 @@ use crate::exec::Notifier;
 use crate::gift::Store;
 use crate::gift::api::{self, ApiOptions, ConfigView};
 use crate::gift::cluster::{ClusterGifts, ClusterOptions, Rules};
-use crate::http::{Answer, Method, Response, Router};
+use crate::http::{Answer, FieldError, Method, Response, Router};
 use crate::ops::{Kind, Metrics, Page, Part};
+use crate::session::Topic;
 use crate::store::SystemClock;
 use serde_json::json;
 use std::error::Error;
@@ -83,6 +84,10 @@ impl Served for GiftsOnCluster {
                 Answer::now(answer)
             })
             .route(Method::Get, "/gift/rebuild", move |_, _| Answer::now(rebuild_state(&seen)))
+    }
+
+    fn topic(&self, query: &str) -> Result<Option<Arc<dyn Topic>>, FieldError> {
+        api::topic(&self.options.streams, query).map(Some)
     }
 
     fn show(&self, metrics: &mut Metrics) {

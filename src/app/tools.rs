@@ -28,7 +28,7 @@ pub fn run(config: &Config, tool: &Tool) -> Result<(), Box<dyn Error>> {
             Err("boards of the local backend are made from the journal at every start".into())
         }
         Tool::Rebuild => rebuild::run(config),
-        _ if !is_local => {
+        Tool::Import { .. } | Tool::Export { .. } | Tool::Backup { .. } if !is_local => {
             let why = "only with backend = \"local\": the journal of a cluster is a collection of \
                        MongoDB, for mongoexport, mongoimport and mongodump";
             Err(why.into())

@@ -93,6 +93,14 @@ pub(super) fn take_lease(
     }
 }
 
+/// Process and newest heartbeat of all who are not finished.
+pub(super) fn open_beats(mongo: &Mongo, state: &str) -> Result<Vec<(u64, u64)>, MongoError> {
+    let filter = doc! { "kind": "member", "finals": { "$exists": false } };
+    let found = mongo.find(state, &Find { filter, ..Find::default() })?;
+    let beat = |found: &Document| Some((unsigned(found, "process")?, unsigned(found, "number")?));
+    Ok(found.iter().filter_map(beat).collect())
+}
+
 impl Members {
     /// All members and the lease, as they are at some moment after the call.
     pub(super) fn look(

@@ -41,6 +41,8 @@ pub mod reply;
 mod script;
 #[cfg(feature = "cluster")]
 mod scripts;
+#[cfg(feature = "cluster")]
+pub mod settings;
 mod silence;
 mod tuning;
 mod writer;

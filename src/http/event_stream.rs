@@ -2,6 +2,7 @@
 //! each topic.
 
 use super::request::Request;
+use super::responder::Follow;
 use crate::session::{Event, SendQueue, Topic};
 use std::sync::Arc;
 
@@ -20,11 +21,8 @@ struct Followed {
 
 impl EventStream {
     /// Starts with the states as of now, unless the client says that it has them.
-    pub(super) fn start(
-        topics: Vec<Arc<dyn Topic>>,
-        last_event: Option<u64>,
-        out: &mut SendQueue,
-    ) -> Self {
+    pub(super) fn start(follow: Follow, out: &mut SendQueue) -> Self {
+        let Follow { topics, last_event } = follow;
         let start = |topic: Arc<dyn Topic>| {
             let event = topic.event();
             if last_event != Some(event.version) {

@@ -49,10 +49,16 @@ impl ExtraFields {
     }
 }
 
+/// What a stream is of, and which event of it the client says it has.
+pub(super) struct Follow {
+    pub(super) topics: Vec<Arc<dyn Topic>>,
+    pub(super) last_event: Option<u64>,
+}
+
 pub(super) enum Decision {
     Now(Response),
     Later,
-    Stream { topics: Vec<Arc<dyn Topic>>, last_event: Option<u64> },
+    Stream(Follow),
 }
 
 impl Answer {
@@ -64,13 +70,13 @@ impl Answer {
     /// Turns the connection into a stream of server-sent events that follows `topic`. The current
     /// event comes first, unless `last_event` says that the client has it.
     pub fn stream(topic: Arc<dyn Topic>, last_event: Option<u64>) -> Self {
-        Self::of(Decision::Stream { topics: vec![topic], last_event })
+        Self::of(Decision::Stream(Follow { topics: vec![topic], last_event }))
     }
 
     /// As `stream`, for several topics: browsers give a site few connections. Each event names its
     /// topic; there is no resuming, since one id cannot stand for the states of all.
     pub fn streams(topics: Vec<Arc<dyn Topic>>) -> Self {
-        Self::of(Decision::Stream { topics, last_event: None })
+        Self::of(Decision::Stream(Follow { topics, last_event: None }))
     }
 
     /// For a request whose handler panicked: our fault, and that of this request only.

@@ -8,7 +8,7 @@ use super::head::{self, Connection, Framing, Head};
 use super::head_scan::{self, HeadScan};
 use super::options::HttpOptions;
 use super::reply_queue::{Manner, ReplyQueue, Slot};
-use super::responder::{Answer, Decision, Deferral, HttpReply};
+use super::responder::{Answer, Decision, Deferral, Follow, HttpReply};
 use super::response::{Response, Status};
 use super::times::Times;
 use super::{Refusal, Service, encode};
@@ -38,7 +38,7 @@ pub struct HttpSession {
     /// A request whose body is on its way.
     incoming: Option<Box<Incoming>>,
     replies: ReplyQueue,
-    stream: Option<EventStream>,
+    stream: Option<Box<EventStream>>,
     deadline: Option<Instant>,
     waiting: Waiting,
     phase: Phase,
@@ -306,9 +306,9 @@ impl HttpSession {
                 }
                 encode::response(response, &manner, turn.date, turn.out);
             }
-            Decision::Stream { topics, last_event } => {
+            Decision::Stream(follow) => {
                 self.service.answered(manner.place, Status::OK.code, times);
-                self.start_stream(topics, last_event, &manner, turn);
+                self.start_stream(follow, &manner, turn);
                 return;
             }
             Decision::Later => unreachable!("only answers that are there are encoded"),
@@ -318,21 +318,15 @@ impl HttpSession {
         }
     }
 
-    fn start_stream(
-        &mut self,
-        topics: Vec<Arc<dyn Topic>>,
-        last_event: Option<u64>,
-        manner: &Manner,
-        turn: &mut Turn<'_>,
-    ) {
+    fn start_stream(&mut self, follow: Follow, manner: &Manner, turn: &mut Turn<'_>) {
         encode::stream_head(manner, turn.date, turn.out);
         self.closing = true;
         if manner.head_only || self.eof || self.draining {
             self.close();
             return;
         }
-        turn.subscriptions.extend(topics.iter().cloned());
-        self.stream = Some(EventStream::start(topics, last_event, turn.out));
+        turn.subscriptions.extend(follow.topics.iter().cloned());
+        self.stream = Some(Box::new(EventStream::start(follow, turn.out)));
     }
 
     /// Answers once, after the answers before it, and takes nothing more: behind a request that

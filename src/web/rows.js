@@ -43,11 +43,11 @@ function slide(element, top) {
   const by = top - element.getBoundingClientRect().top;
   if (Math.abs(by) < 1) return;
   const rising = by > 0;
-  element.style.zIndex = rising ? 2 : 1;
+  element.classList.toggle("rising", rising);
   const motion = element.animate([{ transform: `translateY(${by}px)` }, { transform: "none" }], {
     id: "slide",
     duration: SLIDE_MS,
     easing: "cubic-bezier(.2,.8,.2,1)",
   });
-  motion.onfinish = () => (element.style.zIndex = "");
+  motion.onfinish = () => element.classList.remove("rising");
 }

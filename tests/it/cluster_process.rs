@@ -211,6 +211,21 @@ fn servers_that_cannot_be_used_are_refused_with_what_to_do() {
             .set("mongo.connect_timeout", "1s")
             .refused()
     };
+    let server = Start::fresh()
+        .set("backend", "cluster")
+        .set("cluster.redis", &redis.url())
+        .set("cluster.mongo", &format!("mongodb://{}", mongo.addr()))
+        .set("cluster.database", "one_calendar")
+        .run();
+    let said = Start::fresh()
+        .set("backend", "cluster")
+        .set("cluster.redis", &redis.url())
+        .set("cluster.mongo", &format!("mongodb://{}", mongo.addr()))
+        .set("cluster.database", "one_calendar")
+        .set("time_zone", "Asia/Tokyo")
+        .refused();
+    assert!(said.contains("give this one the same time_zone") && said.contains("UTC"), "{said}");
+    drop(server);
     let good = |mongo: &MongoServer| format!("mongodb://{}", mongo.addr());
     let evicting = RedisServer::start(&["--maxmemory-policy", "allkeys-lru"]);
     let said = start(&evicting.url(), good(mongo));

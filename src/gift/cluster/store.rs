@@ -7,6 +7,7 @@ use super::lookup::{self, Lookup, Target};
 use super::redis_view::RedisView;
 use super::{BoardId, Draft, Outcome, Rules, Sums};
 use crate::calendar::{Calendar, Keep};
+use crate::cluster::settings::{self, Agreed};
 use crate::cluster::{Coalescer, Driver, DriverOptions, Figures, Ids, Lanes, MongoRecord, Tuning};
 use crate::exec::{Answer, Notifier, Threads};
 use crate::gift::{Entry, Found, Gift, Period, Read, Span, Store, TopQuery, Write, Written};
@@ -15,6 +16,7 @@ use crate::store::lane::{Late, Watch};
 use crate::store::mongo::{Mongo, MongoError};
 use crate::store::{Audit, Clock, RequestKey, StoreError};
 use jiff::tz::TimeZone;
+use mongodb::bson::{Document, doc};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -64,6 +66,15 @@ pub enum ClusterError {
     /// It did not in time.
     #[error("MongoDB did not answer in time; check that it runs")]
     Late,
+    /// Processes that live have other settings.
+    #[error(
+        "the other processes of this cluster run with {theirs}: give this one the same time_zone, \
+         gift.keep and cluster.takeover, or stop them first"
+    )]
+    Settings {
+        /// What they have.
+        theirs: String,
+    },
     /// The system gave no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -97,11 +108,17 @@ impl ClusterGifts {
         let (journal, state) = (Arc::clone(record.journal()), Arc::clone(record.state()));
         let prepared: MongoRecord<Draft> = MongoRecord::new(&options.journal);
         let of_ids = Arc::clone(&state);
+        let (common, takeover) = (settings_of(&options), options.tuning.silence_max);
         let prepare = move |mongo: &Mongo| {
             prepared.prepare(mongo)?;
-            Ids::take_block(mongo, &of_ids)
+            let agreed = settings::agree(mongo, &of_ids, &common, takeover)?;
+            Ok::<_, MongoError>((agreed, Ids::take_block(mongo, &of_ids)?))
         };
-        let first = lanes.ask_mongo(PREPARE_PATIENCE, prepare).ok_or(ClusterError::Late)??;
+        let patience = PREPARE_PATIENCE + takeover;
+        let (agreed, first) = lanes.ask_mongo(patience, prepare).ok_or(ClusterError::Late)??;
+        if let Agreed::Others(theirs) = agreed {
+            return Err(ClusterError::Settings { theirs });
+        }
         let ids = Arc::new(Ids::new(lanes.clone(), &state, first));
         let view = Arc::new(RedisView::new(&options.tag, options.tuning.total_max));
         let turns = Turns::default();
@@ -128,6 +145,10 @@ impl ClusterGifts {
         });
         // It is empty: nobody else has it.
         let _ = turns.set(Arc::downgrade(&inner));
+        if agreed == Agreed::Changed {
+            tracing::warn!("the settings of this cluster are others now: the boards are made anew");
+            inner.driver.rebuild();
+        }
         Ok((Self(inner), Threads::new("gift", vec![thread])))
     }
 
@@ -330,6 +351,17 @@ impl Inner {
         self.boards.expire(now, self.deadline);
         self.lookups.expire(now, self.deadline);
         self.followed.look(now, &self.boards);
+    }
+}
+
+/// What decides which boards there are, and who counts as gone.
+fn settings_of(options: &ClusterOptions) -> Document {
+    let zone = options.zone.iana_name().unwrap_or("unnamed");
+    let takeover_ms = i64::try_from(options.tuning.silence_max.as_millis()).unwrap_or(i64::MAX);
+    let Keep { hour_s, day_s, week_s } = options.keep;
+    doc! {
+        "time_zone": zone, "takeover_ms": takeover_ms, "keep_hour_s": hour_s,
+        "keep_day_s": day_s, "keep_week_s": week_s,
     }
 }
 
