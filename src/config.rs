@@ -4,6 +4,7 @@
 
 mod addresses;
 mod api;
+mod cluster;
 mod layers;
 mod listen;
 mod moment;
@@ -14,6 +15,7 @@ mod span;
 
 pub use addresses::Addresses;
 pub use api::{Api, ApiToken};
+pub use cluster::{Cluster, Mongo, Redis};
 pub use layers::{Flags, Sources};
 pub use listen::ListenAddr;
 pub use moment::Moment;
@@ -29,7 +31,6 @@ use reader::Reader;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The file that documents every key, and at the same time the defaults.
@@ -40,8 +41,7 @@ const DEV_LISTEN: &str = "127.0.0.1:8080";
 
 const NETWORKS: &str = "addresses or networks, such as [\"10.0.0.0/8\"]";
 const ORIGINS: &str = "origins, such as [\"https://live.example.com\"], or [\"*\"]";
-/// What one step over the network may take.
-const NETWORK: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
+
 /// Where `--demo` has its trading room, and how many trades it makes up there a second, when nobody
 /// said otherwise.
 const DEMO_TLV_LISTEN: &str = "127.0.0.1:8999";
@@ -247,49 +247,6 @@ pub struct Dev {
     pub test_data: bool,
 }
 
-/// The processes that serve together; only with the cluster as backend.
-#[derive(Clone, Debug, Serialize)]
-pub struct Cluster {
-    /// Where Redis is.
-    pub redis: Addresses,
-    /// Where `MongoDB` is.
-    pub mongo: Addresses,
-    /// The database of all collections.
-    pub database: String,
-    /// The collection of the gift journal.
-    pub gifts: String,
-    /// What the names of all keys in Redis begin with.
-    pub prefix: String,
-    /// How old a board may be that is shown while Redis is away.
-    pub stale_max: Span,
-    /// After that a request is answered, whatever becomes of it.
-    pub deadline: Span,
-    /// How long a process must be silent before others take over what it left.
-    pub takeover: Span,
-}
-
-/// The lane to `MongoDB`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Mongo {
-    /// Threads, and so connections that carry work.
-    pub threads: usize,
-    /// To connect, and to find a server that may take writes.
-    pub connect_timeout: Span,
-    /// What the server may spend on one operation.
-    pub operation_timeout: Span,
-}
-
-/// The lane to Redis.
-#[derive(Clone, Debug, Serialize)]
-pub struct Redis {
-    /// Threads; each has a connection to every node that it needs.
-    pub threads: usize,
-    /// To connect.
-    pub connect_timeout: Span,
-    /// For the answers to a pipeline.
-    pub timeout: Span,
-}
-
 /// Log lines.
 #[derive(Clone, Debug, Serialize)]
 pub struct Log {
@@ -409,16 +366,8 @@ impl Config {
             idempotency: Idempotency { keep: from.duration("idempotency.keep", day_to_years) },
             dev: Dev { test_data: from.flag("dev.test_data") },
             cluster: Cluster::take(from),
-            mongo: Mongo {
-                threads: from.integer("mongo.threads", 1..=10),
-                connect_timeout: from.duration("mongo.connect_timeout", NETWORK),
-                operation_timeout: from.duration("mongo.operation_timeout", NETWORK),
-            },
-            redis: Redis {
-                threads: from.integer("redis.threads", 1..=64),
-                connect_timeout: from.duration("redis.connect_timeout", NETWORK),
-                timeout: from.duration("redis.timeout", NETWORK),
-            },
+            mongo: Mongo::take(from),
+            redis: Redis::take(from),
             log: Log::take(from),
         }
     }
@@ -485,21 +434,6 @@ impl Tlv {
             idle: from.patience("tlv.idle", Duration::from_secs(1)..=30 * DAY),
             // The kernel counts keep-alive in whole seconds.
             dead_after: from.duration("tlv.dead_after", Duration::from_secs(2)..=DAY),
-        }
-    }
-}
-
-impl Cluster {
-    fn take(from: &mut Reader<'_>) -> Self {
-        Self {
-            redis: from.addresses("cluster.redis", &["redis://", "rediss://"]),
-            mongo: from.addresses("cluster.mongo", &["mongodb://", "mongodb+srv://"]),
-            database: from.name("cluster.database"),
-            gifts: from.name("cluster.gifts"),
-            prefix: from.name("cluster.prefix"),
-            stale_max: from.duration("cluster.stale_max", Duration::ZERO..=DAY),
-            deadline: from.duration("cluster.deadline", Duration::from_millis(100)..=HOUR),
-            takeover: from.duration("cluster.takeover", Duration::from_secs(6)..=HOUR),
         }
     }
 }
