@@ -166,9 +166,11 @@ fn open_domains(config: &Config, notifier: &Arc<Notifier>) -> Result<Backing, Bo
         Backend::Local => {
             let folder = DataFolder::open(Path::new(&config.data_dir))?;
             let ground = Ground { config, folder: &folder, notifier };
+            // Gifts first: a folder whose journal is refused is left as it is.
+            let mut domains =
+                vec![gift::open(&ground)?, counter::open(&ground)?, packet::open(&ground)?];
             let (room, trades) = trade::open(&ground)?;
-            let domains =
-                vec![gift::open(&ground)?, counter::open(&ground)?, packet::open(&ground)?, room];
+            domains.push(room);
             Ok(Backing { domains, trades: Some(trades), parts: vec![], end: Box::new(|| ()) })
         }
         #[cfg(feature = "cluster")]

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 /// The preload library that keeps the copy; empty where it cannot be built.
 static LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/power_cut.so"));
@@ -102,8 +103,8 @@ impl Bed {
         let mut files = Vec::new();
         for entry in fs::read_dir(self.durable().join("names"))? {
             let entry = entry?;
-            let inode = fs::read_to_string(entry.path())?;
-            let synced = fs::read(self.durable().join("data").join(inode))?;
+            let identity = fs::read_to_string(entry.path())?;
+            let synced = fs::read(self.durable().join("data").join(identity))?;
             let live = fs::read(self.live().join(entry.file_name())).unwrap_or_default();
             files.push((entry.file_name(), torn(synced, &live, dice)));
         }
@@ -116,9 +117,9 @@ impl Bed {
         for (name, content) in files {
             let file = self.live().join(&name);
             fs::write(&file, &content)?;
-            let inode = fs::metadata(&file)?.ino().to_string();
-            fs::write(self.durable().join("data").join(&inode), content)?;
-            fs::write(self.durable().join("names").join(name), inode)?;
+            let identity = identity(&fs::metadata(&file)?);
+            fs::write(self.durable().join("data").join(&identity), content)?;
+            fs::write(self.durable().join("names").join(name), identity)?;
         }
         Ok(())
     }
@@ -131,6 +132,12 @@ impl Drop for Bed {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// By which the library knows a file; see there.
+fn identity(metadata: &fs::Metadata) -> String {
+    let born = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    format!("{}-{}", metadata.ino(), born.unwrap_or_default().as_nanos())
 }
 
 fn torn(synced: Vec<u8>, live: &[u8], dice: &mut Dice) -> Vec<u8> {

@@ -7,8 +7,8 @@
 //!
 //! Environment:
 //! - `SHIM_LIVE`: the folder to watch (no trailing slash).
-//! - `SHIM_DURABLE`: where the copy goes: `data/<inode>` is a file's synced content, `names/<name>`
-//!   holds the inode that the name durably refers to.
+//! - `SHIM_DURABLE`: where the copy goes: `data/<identity>` is a file's synced content, `names/<name>`
+//!   holds the identity that the name durably refers to.
 //! - `SHIM_FAULT`: a file, read at every sync and write: `fail` makes a sync return EIO, `hold` makes
 //!   it wait until the file says something else, `full` makes a write return ENOSPC.
 
@@ -18,7 +18,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 #[cfg(target_arch = "x86_64")]
 const SYS_FSYNC: c_long = 74;
@@ -167,12 +167,19 @@ fn remember_names(folder: &Path, durable: &Path) -> std::io::Result<()> {
 fn remember_name(path: &Path, metadata: &Metadata, durable: &Path) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or(OsStr::new("?"));
     let half = durable.join("name.half");
-    fs::write(&half, metadata.ino().to_string())?;
+    fs::write(&half, identity(metadata))?;
     fs::rename(half, durable.join("names").join(name))
 }
 
 fn data_of(durable: &Path, metadata: &Metadata) -> PathBuf {
-    durable.join("data").join(metadata.ino().to_string())
+    durable.join("data").join(identity(metadata))
+}
+
+/// A file's inode with its birth: the number alone goes to the next file once its own is removed, and
+/// with it would go the content that was synced under it. `power.rs` says the same.
+fn identity(metadata: &Metadata) -> String {
+    let born = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    format!("{}-{}", metadata.ino(), born.unwrap_or_default().as_nanos())
 }
 
 /// What the test asks of the next sync.
