@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub const READING_POSTS: &[&str] = &["/api/v1/counter/batch"];
 
 /// Below this the public listener's errors have the counters' own shape.
-const PREFIX: &str = "/api/v1/counter";
+const PREFIX: &str = "/api/v1";
 
 /// What the routes need beside the store.
 #[derive(Clone)]
@@ -50,6 +50,7 @@ pub fn public_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOption
     let (adds, reads, batches, hots, asks, leaves) = (of(), of(), of(), of(), of(), of());
     router
         .errors(PREFIX, wire::error)
+        .errors("/health", wire::error)
         .route(Method::Post, "/api/v1/counter/increment", move |request, deferral| {
             let decoded = decode::increment(&adds.options.types, request);
             adds.write(decoded, deferral, counted)

@@ -213,7 +213,8 @@ mod tests {
         for (bad, key) in [
             ("{\"a\":1,\"a\":1}".to_owned(), "a"),
             ("{\"a\":1,\"\\u0061\":1}".to_owned(), "a"),
-            ("{\"x\":[{\"y\":{\"b\":1,\"b\":2}}]}".to_owned(), "b"),
+            ("{\"x\":[{\"y\":{\"b\":1,\"b\":2}}]}".to_owned(), "x[0].b"),
+            ("{\"x\":[0,[{},{\"b\":1,\"b\":2}]]}".to_owned(), "x[1][1].b"),
             (format!("{{{many}\"k7\":1}}"), "k7"),
         ] {
             let error = Object::parse(bad.as_bytes()).expect_err(&bad).to_string();

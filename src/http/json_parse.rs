@@ -41,11 +41,29 @@ struct Faults {
 }
 
 impl Faults {
-    /// Takes note of a value that could not be read; the innermost key comes first and stays.
+    /// Takes note of a value that could not be read; the innermost key comes first and stays, with
+    /// the list that its object stands in.
     fn note(&self, key: &str, error: &impl fmt::Display) {
+        self.prefix(|fault| fault.starts_with('[').then(|| shown(key)));
         let earlier = self.out_of_range.take();
         let is_range = || error.to_string().starts_with("number out of range");
         self.out_of_range.set(earlier.or_else(|| is_range().then(|| shown(key))));
+    }
+
+    /// The faulty value is this one of a list.
+    fn note_index(&self, index: usize) {
+        self.prefix(|fault| {
+            let dot = if fault.starts_with('[') { "" } else { "." };
+            Some(format!("[{index}]{dot}"))
+        });
+    }
+
+    fn prefix(&self, prefix: impl Fn(&str) -> Option<String>) {
+        for cell in [&self.doubled, &self.out_of_range] {
+            let Some(fault) = cell.take() else { continue };
+            let prefix = prefix(&fault).unwrap_or_default();
+            cell.set(Some(prefix + &fault));
+        }
     }
 }
 
@@ -105,10 +123,16 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value<'de>, A::Error> {
         let mut values = Vec::new();
-        while let Some(value) = access.next_element_seed(self)? {
-            values.push(value);
+        loop {
+            match access.next_element_seed(self) {
+                Ok(Some(value)) => values.push(value),
+                Ok(None) => return Ok(Value::Array(values)),
+                Err(error) => {
+                    self.faults.note_index(values.len());
+                    return Err(error);
+                }
+            }
         }
-        Ok(Value::Array(values))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value<'de>, A::Error> {

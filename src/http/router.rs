@@ -2,6 +2,7 @@
 
 use super::Service;
 use super::percent;
+use super::query::Query;
 use super::request::{Method, Request};
 use super::responder::{Answer, Deferral};
 use super::response::{Response, Status};
@@ -204,6 +205,12 @@ fn options(allow: &str) -> Answer {
 
 impl Service for Router {
     fn call(&self, request: &Request<'_>, deferral: Deferral<'_>) -> Answer {
+        // Also where no handler looks: what is malformed anywhere is refused.
+        if memchr::memchr(b'%', request.query.as_bytes()).is_some()
+            && let Err(error) = Query::new(request.query).get("")
+        {
+            return self.refuse(request, Status::BAD_REQUEST, &error.to_string());
+        }
         match self.find_static(request.path) {
             Some(route) => self.call_route(route, request, deferral),
             None if request.path == "*" => options(&allowed(&self.routes)),

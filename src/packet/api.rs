@@ -151,7 +151,8 @@ fn failed(error: StoreError) -> Response {
 }
 
 fn public_error(status: Status, message: &str) -> Response {
-    with_status(status, wire::error(status.code, message))
+    let code = if status == Status::BAD_REQUEST { wire::BAD_PARAMETER } else { status.code };
+    with_status(status, wire::error(code, message))
 }
 
 fn with_status(status: Status, body: impl Into<Body>) -> Response {

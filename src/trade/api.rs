@@ -59,7 +59,7 @@ pub fn router(store: &Arc<dyn Store>, options: &ApiOptions) -> Router<Properties
         .route(id::HISTORY, handler(Desk::history))
         .route(id::STOCKS, handler(Desk::stocks));
     let desk = Rc::clone(&desk);
-    router.on_stop(move |peer| desk.leave(peer))
+    router.on_stop(move |peer| desk.say_gone(desk.leave(peer)))
 }
 
 type Reply = Result<Answer, Refused>;
@@ -80,7 +80,7 @@ fn customer(peer: &Client<'_>) -> Result<Customer, Refused> {
 impl Desk {
     fn login(&self, peer: &mut Client<'_>, message: &Message<'_>, _: Deferral<'_>) -> Reply {
         let (customer, last_seq) = decode::login(message.data)?;
-        self.leave(peer);
+        let left = self.leave(peer);
         let mut login = None;
         let is_first = peer.follow(&self.options.room.feeds, customer.feed_key(), || {
             let account = self.account(customer);
@@ -92,23 +92,32 @@ impl Desk {
             (seq, resumed.unwrap_or(seq))
         });
         let found = login.expect("following starts at once");
+        // Who logs in again as the same customer neither goes nor comes.
+        let stays = found.is_ok() && left == Some(customer);
+        if !stays {
+            self.say_gone(left);
+        }
         let (account, resync) = found.inspect_err(|_| {
             peer.unfollow(&self.options.room.feeds);
         })?;
         peer.properties.customer = Some(customer);
         peer.join(LOGGED_IN);
-        if is_first {
+        if is_first && !stays {
             self.announce(customer, true);
         }
         Ok(Answer::now(wire::login(customer, &account, resync)))
     }
 
-    /// Ends a login, if there is one.
-    fn leave(&self, peer: &mut Client<'_>) {
+    /// Ends a login, if there is one; the customer, if this was the last connection.
+    fn leave(&self, peer: &mut Client<'_>) -> Option<Customer> {
         let is_last = peer.unfollow(&self.options.room.feeds);
-        let Some(customer) = peer.properties.customer.take() else { return };
+        let customer = peer.properties.customer.take()?;
         peer.leave(LOGGED_IN);
-        if is_last {
+        is_last.then_some(customer)
+    }
+
+    fn say_gone(&self, customer: Option<Customer>) {
+        if let Some(customer) = customer {
             self.announce(customer, false);
         }
     }

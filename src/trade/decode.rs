@@ -45,7 +45,7 @@ pub(super) fn login(data: &[u8]) -> Result<(Customer, Option<i64>), Refused> {
 /// Messages 3 and 7: which page.
 pub(super) fn page(data: &[u8]) -> Result<usize, Refused> {
     // A page far beyond the last is as empty as any.
-    let page = object(data)?.int("page", 0..=i64::from(u32::MAX))?.unwrap_or(0);
+    let page = object(data)?.int("page", 0..=i64::MAX)?.unwrap_or(0);
     Ok(usize::try_from(page).unwrap_or(usize::MAX))
 }
 
@@ -67,7 +67,8 @@ pub(super) fn trade(
     });
     let key = key.transpose()?;
     let Some(stock) = Stock::from_text(exchange, code) else {
-        return Err(Refused::new("unknown_stock", format!("there is no stock {code:?} there")));
+        // Without the client's words: they may be as long as its frame.
+        return Err(Refused::new("unknown_stock", "stock_code: there is no such stock there"));
     };
     if quantity <= 0 || quantity % lot != 0 {
         let message = format!("quantity: expected a multiple of {lot} above 0");

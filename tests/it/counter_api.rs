@@ -224,6 +224,10 @@ fn a_batch_answers_in_the_order_and_shape_asked() {
         (r#"{"queries":{}}"#.into(), "queries: expected an array".into()),
         (format!(r#"{{"items":[{one},7]}}"#), "items[1]: expected an object".into()),
         (
+            format!(r#"{{"items":[{one},{{"resource_id":1,"resource_id":2}}]}}"#),
+            "items[1].resource_id: expected a key only once in its object".into(),
+        ),
+        (
             format!(r#"{{"queries":[{one},{{"resource_id":1}}]}}"#),
             format!("queries[1].counter_type is missing: {ID}"),
         ),

@@ -76,6 +76,8 @@ fn unknown_and_malformed_paths_are_told_apart() {
         ("/api/%C2%85/b", 400),
         ("/api/%ff/b", 400),
         ("/%ff", 400),
+        ("/?a=%ff", 400),
+        ("/api/a/b?a=1&b=%zz", 400),
     ] {
         check("GET", target, status, "}");
     }

@@ -94,6 +94,15 @@ fn what_cannot_be_done_is_refused_with_its_code_and_changes_nothing() {
             r#"{"exchange_type":"2","stock_code":"600000","quantity":100}"#.to_owned(),
             "unknown_stock",
         ),
+        // Repeated in the answer, it would not fit into a frame.
+        (
+            4,
+            format!(
+                r#"{{"exchange_type":"1","stock_code":"{}","quantity":100}}"#,
+                r#"\""#.repeat(2_000)
+            ),
+            "unknown_stock",
+        ),
         (4, order(150), "bad_quantity"),
         (4, order(0), "bad_quantity"),
         (4, order(9_223_372_036_854_775_800), "overflow"),
@@ -258,6 +267,8 @@ fn everybody_hears_who_comes_and_goes_where_that_is_configured() {
     let second = TlvClient::login(server.tlv, one);
     first.ask(2, &format!(r#"{{"customer_id":"{two}"}}"#));
     hears(two, true);
+    // Again as the same customer: nobody goes, nobody comes.
+    first.ask(2, &format!(r#"{{"customer_id":"{two}"}}"#));
     drop(second);
     hears(one, false);
     drop(first);

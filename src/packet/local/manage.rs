@@ -40,16 +40,16 @@ impl Draft {
         let Some(packet) = self.packet(before, envelope_id)? else {
             return Ok(Opened::NoSuchPacket);
         };
+        let is_opened = packet.is_opened || self.opened.contains_key(&envelope_id);
+        if !is_opened && (packet.is_returned || self.returns(packet.rain)) {
+            return Ok(Opened::NoSuchPacket);
+        }
         if packet.uid != uid {
             return Ok(Opened::NotYours);
         }
         let value_fen = packet.value_fen;
-        if packet.is_opened || self.opened.contains_key(&envelope_id) {
+        if is_opened {
             return Ok(Opened::Paid { value_fen, replayed: true });
-        }
-        let is_returned = packet.is_returned || self.returns(packet.rain);
-        if is_returned {
-            return Ok(Opened::NoSuchPacket);
         }
         self.opened.insert(envelope_id, value_fen);
         self.book.last_opening += 1;
