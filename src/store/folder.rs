@@ -5,9 +5,15 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 /// The file whose lock says that a process uses the folder.
 const LOCK_FILE: &str = "fanfare.lock";
+
+/// How long a start waits for a lock that is being given up: half a second together.
+const LOCK_TRIES_MAX: u32 = 50;
+const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 /// A folder that no other process uses. Stores hold it by `Arc`, so that the lock outlives them.
 #[derive(Debug)]
@@ -25,7 +31,7 @@ impl DataFolder {
         let lock_path = path.join(LOCK_FILE);
         let lock = File::options().write(true).create(true).truncate(false).open(lock_path);
         let lock = lock.map_err(unwritable)?;
-        lock.try_lock().map_err(|error| match error {
+        take(&lock).map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::InUse { path: path.to_path_buf() },
             TryLockError::Error(source) => unwritable(source),
         })?;
@@ -42,6 +48,18 @@ impl DataFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// A process that is about to end still has the lock for a moment, and so has a child of whoever gave
+/// it up, until it runs its own program: only who holds it for longer uses the folder.
+fn take(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES_MAX {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY_PAUSE),
+            taken => return taken,
+        }
+    }
+    lock.try_lock()
 }
 
 /// The lock file may stem from better days, so that opening it says nothing about making files,
