@@ -13,7 +13,7 @@ pub struct Part {
     pub tag: &'static str,
     /// What they are about, in a sentence.
     pub about: &'static str,
-    /// The schema of its errors, one of `schemas` or of [`COMMON`].
+    /// The schema of its public errors, one of `schemas` or [`COMMON`].
     pub error: &'static str,
     /// Path items of the public listener: by path, then by method.
     pub public: Value,
@@ -150,9 +150,14 @@ fn operation(part: &Part, listener: Listener, method: Method, path: &str) -> Val
     let takes_body = operation.get("requestBody").is_some();
     let optional = [(takes_body, TOO_LARGE), (path.contains('{'), NO_SUCH_PATH)];
     let optional = optional.into_iter().filter_map(|(applies, answer)| applies.then_some(answer));
+    // Operators read one kind of error, whatever the call is about.
+    let schema = match listener {
+        Listener::Public => part.error,
+        Listener::Operator => COMMON,
+    };
     for (status, why) in ALWAYS.into_iter().chain(optional) {
         if operation["responses"].get(status).is_none() {
-            operation["responses"][status] = error(why, part.error);
+            operation["responses"][status] = error(why, schema);
         }
     }
     operation

@@ -146,7 +146,7 @@ fn correction(summary: &str) -> Value {
         "reason": reason,
         "request_id": request_id(),
     });
-    let mut call = json!({
+    json!({
         "summary": summary,
         "parameters": [idempotency_key()],
         "requestBody": body(&object(fields, &["resource_id", "counter_type", "reason"])),
@@ -155,13 +155,7 @@ fn correction(summary: &str) -> Value {
             "404": error("There is no such counter.", COMMON),
             "409": error("The key named another command.", COMMON),
         },
-    });
-    for (status, why) in
-        [("400", "The request is malformed."), ("500", "A fault of ours."), ("503", "Try again.")]
-    {
-        call["responses"][status] = error(why, COMMON);
-    }
-    call
+    })
 }
 
 fn schemas() -> Value {
