@@ -7,9 +7,10 @@ use crate::http::{
     Answer, Body, Deferral, FieldError, Method, Representation, Request, Response, Router, Status,
     last_event_id,
 };
+use crate::rng::SplitMix;
 use crate::session::Topic;
 use crate::store::{Clock, StoreError};
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// What the routes need beside the store.
@@ -56,10 +57,10 @@ pub fn public_routes(router: Router, store: &Arc<dyn Store>, options: &ApiOption
         .route(Method::Get, "/gift/fans", read(of(), decode::fans))
         .route(Method::Get, "/gift/stream", move |request, _| follow(&streams, request));
     let Some(seed) = options.test_data else { return router };
-    let (store, random) = (of(), Random(Cell::new(seed)));
+    let (store, dice) = (of(), RefCell::new(SplitMix::new(seed)));
     router.route_any("/gift/add_test_data", move |_, deferral| {
         deferral.later(|responder| {
-            let write = Write::Send { gift: random.gift(), key: None };
+            let write = Write::Send { gift: random_gift(&mut dice.borrow_mut()), key: None };
             let render = |written: Result<Written, StoreError>| match written {
                 Ok(Written::Done { .. }) => Response::json(wire::SUCCESS),
                 other => written_response(other),
@@ -219,23 +220,11 @@ fn found_response(read: Read, found: Found) -> Response {
     Response::json(body)
 }
 
-/// Gifts for trying things out (`SplitMix64`): nobody's money depends on them.
-struct Random(Cell<u64>);
-
-impl Random {
-    fn gift(&self) -> Gift {
-        Gift {
-            audience_id: self.below(1_000) + 1_000,
-            anchor_id: self.below(99) + 1,
-            worth: self.below(9) + 1,
-        }
-    }
-
-    fn below(&self, bound: u64) -> i64 {
-        self.0.set(self.0.get().wrapping_add(0x9E37_79B9_7F4A_7C15));
-        let mut mixed = self.0.get();
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % bound).cast_signed()
+/// Gifts for trying things out: nobody's money depends on them.
+fn random_gift(dice: &mut SplitMix) -> Gift {
+    Gift {
+        audience_id: dice.within(1_000..=1_999),
+        anchor_id: dice.within(1..=99),
+        worth: dice.within(1..=9),
     }
 }

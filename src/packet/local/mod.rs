@@ -18,6 +18,7 @@ mod shared;
 mod ticker;
 
 pub use self::audit::audit_files;
+pub use crate::store::{Step, StepHook};
 
 use self::audit::Auditor;
 use self::bookkeeper::{Bookkeeper, Command, Keep, Outcome};
@@ -46,26 +47,6 @@ const CHANGE: i64 = 1;
 
 /// A path and whose key it is.
 type Scope = (u8, i64);
-
-/// A moment between two steps of the store's thread, for simulations that stop there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The batch is decided, nothing is written.
-    Decided,
-    /// One line was inserted into the open transaction.
-    Inserted,
-    /// The transaction is durable, nothing is shown.
-    Committed,
-    /// A line is shown.
-    Published,
-    /// The record's log was moved into the file.
-    LogMoved,
-    /// All is done but the answers.
-    Answering,
-}
-
-/// Runs on the thread that makes the step. A panic is a crash of that thread.
-pub type StepHook = Arc<dyn Fn(Step) + Send + Sync>;
 
 /// How to run the store.
 #[derive(Clone)]

@@ -12,6 +12,8 @@ mod journal;
 mod reader;
 mod shared;
 
+pub use crate::store::{Step, StepHook};
+
 use self::audit::Auditor;
 use self::bookkeeper::Bookkeeper;
 use self::reader::Reader;
@@ -24,26 +26,6 @@ use crate::store::{Audit, Clock, DataFolder, Health, OpenError, StoreError, Syst
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// A moment between two steps of the bookkeeper, for simulations that stop there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The batch is decided, nothing is written.
-    Decided,
-    /// One line was inserted into the open transaction.
-    Inserted,
-    /// The transaction is durable, nothing is shown.
-    Committed,
-    /// The book shows it.
-    Published,
-    /// The journal's log was moved into the file.
-    LogMoved,
-    /// All is done but the answers.
-    Answering,
-}
-
-/// Runs on the thread that makes the step. A panic is a crash of that thread.
-pub type StepHook = Arc<dyn Fn(Step) + Send + Sync>;
 
 /// How to run the store.
 #[derive(Clone)]
