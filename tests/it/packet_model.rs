@@ -155,14 +155,15 @@ impl Model {
         }
         let Some(at) = at else { return assert_eq!(opened, Opened::NoSuchPacket) };
         let packet = &mut self.packets[at];
+        // What went back to the budget is nobody's.
+        if packet.is_returned {
+            return assert_eq!(opened, Opened::NoSuchPacket);
+        }
         if packet.uid != uid {
             return assert_eq!(opened, Opened::NotYours);
         }
         if let Some(value_fen) = packet.value_fen {
             return assert_eq!(opened, Opened::Paid { value_fen, replayed: true });
-        }
-        if packet.is_returned {
-            return assert_eq!(opened, Opened::NoSuchPacket);
         }
         let Opened::Paid { value_fen, replayed: false } = opened else {
             panic!("{opened:?} for a packet that is closed");
