@@ -50,7 +50,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "order", "openapi",
         ],
     ),
-    ("src/packet", &["http", "store", "exec", "session", "limits", "meter", "rng", "openapi"]),
+    (
+        "src/packet",
+        &["cluster", "http", "store", "exec", "session", "limits", "meter", "rng", "openapi"],
+    ),
     (
         "src/trade",
         &["tlv", "http", "store", "exec", "session", "limits", "meter", "rng", "openapi"],
