@@ -23,6 +23,8 @@ pub(super) enum Command {
     Manage(Manage),
     /// Time has passed.
     Tick,
+    /// Only see how the rain is.
+    Look,
 }
 
 /// What comes back, each for its command.
@@ -49,6 +51,8 @@ pub(super) struct Care {
     /// Looks at a pool that is frozen.
     frozen_looks: u32,
     pace: Pace,
+    /// The rain whose end was looked at.
+    ended: i64,
     /// After the end of a rain, until its unopened packets are returned; in microseconds.
     expire_us: Option<i64>,
 }
@@ -59,7 +63,7 @@ const FROZEN_LOOKS_MAX: u32 = 4;
 impl Care {
     pub(super) fn new(ways: Ways, expire_us: Option<i64>) -> Self {
         let (desk, pace) = (Desk::default(), Pace::default());
-        Self { ways, desk, seen: Vec::new(), frozen_looks: 0, pace, expire_us }
+        Self { ways, desk, seen: Vec::new(), frozen_looks: 0, pace, ended: 0, expire_us }
     }
 
     fn manage(&mut self, manage: Manage) -> Result<Managed, Trouble> {
@@ -104,6 +108,7 @@ impl Care {
         if let (Some(pool), Some((line, left))) = (&desk.stage().pool, desk.left()) {
             self.ways.shared.note(pool.rain, line, left, true);
         }
+        self.note_end()?;
         match outbox {
             Ok(outbox) => self.seen = outbox,
             Err(trouble) => {
@@ -114,6 +119,18 @@ impl Care {
                 return Err(trouble);
             }
         }
+        Ok(())
+    }
+
+    /// What a rain that is over has handed out is in the record alone.
+    fn note_end(&mut self) -> Result<(), Trouble> {
+        let head = self.desk.stage().head.as_ref();
+        let Some(head) = head.filter(|head| head.is_sealed && head.number != self.ended) else {
+            return Ok(());
+        };
+        let handed_out = self.ways.run(async |hands| hands.handed_out(head).await)?;
+        self.ways.shared.note_end(head.number, handed_out.count);
+        self.ended = head.number;
         Ok(())
     }
 
@@ -212,6 +229,10 @@ impl Store for Care {
             outcomes.push(match command {
                 Command::Manage(manage) => {
                     Outcome::Managed(self.manage(manage).map_err(|trouble| unavailable(&trouble))?)
+                }
+                Command::Look => {
+                    self.look().map_err(|trouble| unavailable(&trouble))?;
+                    Outcome::Ticked
                 }
                 Command::Tick => {
                     self.tick().map_err(|trouble| unavailable(&trouble))?;

@@ -83,6 +83,11 @@ impl Shared {
         }
     }
 
+    /// Notes what a rain has handed out that is over.
+    pub(super) fn note_end(&self, rain: i64, handed_count: i64) {
+        *lock(&self.progress) = Progress { rain, line: None, handed_count };
+    }
+
     /// Packets of a rain that are handed out, as of about now.
     pub(super) fn handed_count(&self, head: &Head) -> i64 {
         let progress = lock(&self.progress);

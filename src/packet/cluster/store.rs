@@ -134,7 +134,7 @@ impl ClusterPackets {
         let watch = Watch::start(options.deadline, RAIN_CLUSTER_WAITING_MAX)?;
         let packets = Arc::new(Self { snatches, care, ways, watch, _ticking: ticking });
         // Loops know the rain before they are asked for it; without a rain there is nothing to know.
-        packets.tick_and_wait();
+        packets.look_and_wait();
         Ok((packets, Threads::new("packet", threads)))
     }
 
@@ -171,13 +171,14 @@ impl ClusterPackets {
         Job::submit(&self.care, Command::Tick, then);
     }
 
-    fn tick_and_wait(&self) {
-        let (done, ticked) = bounded(1);
-        self.tick(Box::new(move |outcome| {
+    fn look_and_wait(&self) {
+        let (done, looked) = bounded(1);
+        let then = Box::new(move |outcome: Result<Outcome, StoreError>| {
             // The other end waits below.
-            let _ = done.send(outcome);
-        }));
-        if let Ok(Err(error)) = ticked.recv() {
+            let _ = done.send(outcome.map(drop));
+        });
+        Job::submit(&self.care, Command::Look, then);
+        if let Ok(Err(error)) = looked.recv() {
             tracing::warn!(%error, "the newest rain is not known yet");
         }
     }
