@@ -25,6 +25,11 @@ pub trait Questions: Send + Sync + 'static {
 
     /// What its answer says.
     fn read(&self, question: &Self::Question, answer: Answer) -> Result<Seen<Self::Found>, Unread>;
+
+    /// Whether its answer is worth its memory for the time when none can be had.
+    fn is_kept(&self, _question: &Self::Question) -> bool {
+        true
+    }
 }
 
 /// An answer, and what is known of it.
@@ -89,6 +94,25 @@ impl<Q: Questions, T: JournalDocument> ViewReader<Q, T> {
         });
     }
 
+    /// Asks for oneself alone: an answer that is fresh, or none. `reader` is called on a thread of the
+    /// lane, or at once when Redis is away.
+    pub fn ask_fresh(
+        &self,
+        question: Q::Question,
+        reader: impl FnOnce(Option<Q::Found>) + Send + 'static,
+    ) {
+        let asker = Arc::clone(&self.asker);
+        let Some(pass) = asker.link().pass() else { return reader(None) };
+        let command = asker.of.command(&question, pass.generation);
+        let job = RedisJob::new(command, move |answer| {
+            let found = asker.read(&question, answer);
+            reader(found.filter(|_| asker.link().is_fresh(pass)));
+        });
+        if let Err(shed) = self.asker.redis.submit_apart(job) {
+            shed.job.give_up();
+        }
+    }
+
     /// What is shown without asking; `None` when Redis can be asked.
     pub fn without_asking(&self, question: &Q::Question) -> Option<Read<Q::Found>> {
         self.asker.link().pass().is_none().then(|| self.asker.known(question))
@@ -122,7 +146,9 @@ impl<Q: Questions, T: JournalDocument> Asker<Q, T> {
         let job = RedisJob::new(command, move |answer| {
             let shown = match asker.read(begun.key(), answer) {
                 Some(found) if asker.link().is_fresh(pass) => {
-                    asker.known.keep(begun.key().clone(), found.clone());
+                    if asker.of.is_kept(begun.key()) {
+                        asker.known.keep(begun.key().clone(), found.clone());
+                    }
                     Ok(Shown::Fresh(found))
                 }
                 Some(found) => Ok(Shown::Stale(found, asker.link().age().unwrap_or_default())),

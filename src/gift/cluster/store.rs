@@ -7,8 +7,8 @@ use super::redis_view::RedisView;
 use super::{BoardId, Draft, Outcome, Rules, Sums};
 use crate::calendar::{Calendar, Keep};
 use crate::cluster::{
-    ClusterError, Coalescer, Driver, DriverOptions, Figures, Followed, Ids, Lanes, MongoRecord,
-    Shown, Tuning, ViewReaderOptions, open_record,
+    Begun, ClusterError, Coalescer, Driver, DriverOptions, Figures, Followed, Ids, Lanes,
+    MongoRecord, Shown, Tuning, ViewReaderOptions, open_record,
 };
 use crate::exec::{Answer, Notifier, Threads};
 use crate::gift::{
@@ -24,7 +24,7 @@ use jiff::tz::TimeZone;
 use mongodb::bson::{Document, doc};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 /// Where the driver's turns find the store, which is made after the driver.
@@ -384,27 +384,16 @@ fn driver_options(
 /// always find one.
 fn lookups(lanes: &Lanes, journal: &Arc<str>) -> Arc<Coalescer<Lookup, Result<Found, StoreError>>> {
     let running_max = (lanes.mongo.threads() / 2).max(1);
-    let (mongo, journal) = (lanes.mongo.clone(), Arc::clone(journal));
+    let (lanes, journal) = (lanes.clone(), Arc::clone(journal));
     Coalescer::new(running_max, move |begun| {
-        // In a place of its own, so that it comes back from a lane that does not take the task.
-        let (place, journal) = (Arc::new(Mutex::new(Some(begun))), Arc::clone(&journal));
-        let given = Arc::clone(&place);
-        let task = Box::new(move |mongo: &Mongo| {
-            let Some(begun) = take(&given) else { return };
+        let journal = Arc::clone(&journal);
+        lanes.run(begun, move |mongo, begun: Begun<_, _>| {
             let found = lookup::look_up(mongo, &journal, *begun.key());
             begun.finish(&found.map_err(|error| {
                 if error.is_away() { StoreError::Unavailable } else { StoreError::Broken }
             }));
-        });
-        match mongo.submit(task) {
-            Ok(()) => Ok(()),
-            Err(_) => take(&place).map_or(Ok(()), Err),
-        }
+        })
     })
-}
-
-fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
-    place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 fn written(outcome: Outcome) -> Result<Written, StoreError> {
