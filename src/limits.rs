@@ -203,7 +203,7 @@ pub const PROFILE_SECONDS_MAX: i64 = 3_600;
 pub const SYMBOLS_MAX: usize = 1_000;
 
 /// Pages of 4 KiB that a backup copies between two looks at how far it is.
-pub const GIFT_COPY_PAGES: i32 = 1024;
+pub const COPY_PAGES: i32 = 1024;
 
 /// Bytes of one document that is imported: twice what `MongoDB` stores, as JSON takes more.
 pub const IMPORT_DOCUMENT_BYTES_MAX: usize = 32 << 20;

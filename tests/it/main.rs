@@ -114,5 +114,6 @@ mod trade_process;
 mod trade_rig;
 mod trade_robust;
 mod trade_terminal;
+mod trade_tools;
 mod web_browser;
 mod web_stream;
