@@ -7,6 +7,8 @@ mod cli;
 mod client;
 mod clients_process;
 #[cfg(feature = "cluster")]
+mod cluster_counters;
+#[cfg(feature = "cluster")]
 mod cluster_gifts;
 #[cfg(feature = "cluster")]
 mod cluster_lanes;
