@@ -7,16 +7,22 @@ mod rebuild;
 mod verify_rain;
 
 use crate::access::token;
-use crate::cli::Tool;
+use crate::cli::{Export, Record, Tool};
 use crate::config::{Backend, Config};
 use crate::gift::local::{self, JournalFile};
 use crate::gift::mongo_export;
+use crate::packet;
 use crate::progress;
 use crate::store::{Clock, DataFolder, SystemClock};
+use crate::trade;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::Path;
+
+/// The room alone is one process's, whatever the backend.
+const IN_MONGODB: &str = "only with backend = \"local\": the journal of a cluster is a collection \
+                          of MongoDB, for mongoexport, mongoimport and mongodump";
 
 /// Does what is asked of the data that the configuration names.
 pub fn run(config: &Config, tool: &Tool) -> Result<(), Box<dyn Error>> {
@@ -28,18 +34,20 @@ pub fn run(config: &Config, tool: &Tool) -> Result<(), Box<dyn Error>> {
             Err("boards of the local backend are made from the journal at every start".into())
         }
         Tool::Rebuild => rebuild::run(config),
-        Tool::Import { .. } | Tool::Export { .. } | Tool::Backup { .. } if !is_local => {
-            let why = "only with backend = \"local\": the journal of a cluster is a collection of \
-                       MongoDB, for mongoexport, mongoimport and mongodump";
-            Err(why.into())
+        Tool::Import { .. }
+        | Tool::Export { what: Export::Journal, .. }
+        | Tool::Backup { record: Record::Gift | Record::Packet, .. }
+            if !is_local =>
+        {
+            Err(IN_MONGODB.into())
         }
         Tool::Import { file, append } => import(Path::new(&config.data_dir), file, *append),
-        Tool::Export { format, output } => {
-            export::run(Path::new(&config.data_dir), *format, output.as_deref())
+        Tool::Export { what, format, output } => {
+            export::run(Path::new(&config.data_dir), *what, *format, output.as_deref())
         }
         Tool::VerifyRain { file } => verify_rain::run(file),
         Tool::Token { name, may_read, may_write } => make_token(name, *may_read, *may_write),
-        Tool::Backup { file } => back_up(Path::new(&config.data_dir), file),
+        Tool::Backup { record, file } => back_up(Path::new(&config.data_dir), *record, file),
     }
 }
 
@@ -66,15 +74,21 @@ fn make_token(name: &str, may_read: bool, may_write: bool) -> Result<(), Box<dyn
     say(&format!("token, shown this once:  {text}\nline for api.tokens:     \"{kept}\"\n"))
 }
 
-fn back_up(data: &Path, file: &Path) -> Result<(), Box<dyn Error>> {
-    let journal = JournalFile::open(data)?;
+fn back_up(data: &Path, record: Record, file: &Path) -> Result<(), Box<dyn Error>> {
     let bar = progress::items("copying pages", 0);
-    let copied = journal.back_up(file, |pages, of| {
+    let show = |pages, of| {
         bar.set_length(of);
         bar.set_position(pages);
-    });
+    };
+    let (what, copied) = match record {
+        Record::Gift => ("the journal up to entry", JournalFile::open(data)?.back_up(file, show)),
+        Record::Packet => ("packets up to", packet::local::back_up(data, file, show)),
+        Record::Trade => {
+            ("trades up to", trade::local::JournalFile::open(data)?.back_up(file, show))
+        }
+    };
     bar.finish_and_clear();
-    say(&format!("{} holds the journal up to entry {}\n", file.display(), copied?))
+    say(&format!("{} holds {what} {}\n", file.display(), copied?))
 }
 
 /// Prints what was asked for. Whoever stopped reading has enough.

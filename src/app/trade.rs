@@ -50,7 +50,7 @@ pub(super) fn open(ground: &Ground<'_>) -> Result<(Domain, Arc<Trades>), Box<dyn
     Ok((domain, served))
 }
 
-fn local_options(config: &Config, room: &Arc<Room>) -> LocalOptions {
+pub(super) fn local_options(config: &Config, room: &Arc<Room>) -> LocalOptions {
     LocalOptions {
         lot: i64::try_from(config.trade.lot).unwrap_or(i64::MAX),
         idempotency_keep: config.idempotency.keep.0,

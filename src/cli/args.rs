@@ -38,12 +38,12 @@ pub(super) enum Command {
     Serve(ServeArgs),
     /// Check the configuration and print what is in effect as TOML, secrets hidden.
     Check(ServeArgs),
-    /// Recompute boards and fans from the journal and compare; exits with 1 when they differ. Asks
-    /// the server if one uses the folder.
+    /// Recompute boards, counts, budgets and holdings from the journals and compare; exits with 1
+    /// when they differ. Asks the server if one uses the folder.
     Audit(DataArgs),
     /// Take in gifts from a mongoexport JSON file, all or none. No server may use the folder.
     Import(ImportArgs),
-    /// Write the journal as text, beside a running server too.
+    /// Write a journal as text, beside a running server too.
     Export(ExportArgs),
     /// Check what a rain revealed (`GET /rain/proof`): computes every amount and every win again.
     VerifyRain {
@@ -52,7 +52,7 @@ pub(super) enum Command {
     },
     /// Make a token for the public listener: prints it, and the line of it for `api.tokens`.
     Token(TokenArgs),
-    /// Copy the gift journal to a new file, beside a running server too.
+    /// Copy a record to a new file, beside a running server too.
     Backup(BackupArgs),
     /// Trade in the trading room, at a terminal or through a pipe.
     Trade(TradeOptions),
@@ -136,6 +136,9 @@ pub(super) struct ExportArgs {
 pub(super) struct BackupArgs {
     /// The copy; it must not exist.
     pub(super) file: PathBuf,
+    /// Which record.
+    #[arg(long, value_enum, default_value_t = Record::Gift)]
+    pub(super) record: Record,
     #[command(flatten)]
     pub(super) at: DataArgs,
 }
@@ -164,10 +167,24 @@ fn token_name(text: &str) -> Result<String, String> {
     fits.then(|| text.to_owned()).ok_or_else(|| "1 to 64 visible ASCII characters".to_owned())
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Export {
+/// What can be exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Export {
     /// Every gift and every revoke, oldest first.
     Journal,
+    /// Every trade, opening trade and rollback of the trading room, oldest first.
+    Trades,
+}
+
+/// What can be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Record {
+    /// The journal of gifts, which boards and fans are made from.
+    Gift,
+    /// Rains with their seeds, packets and wallets.
+    Packet,
+    /// The trading room: its journal, holdings and prices.
+    Trade,
 }
 
 /// How a line of an export looks.

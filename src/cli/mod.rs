@@ -3,7 +3,7 @@
 mod args;
 mod clients;
 
-pub use args::ExportFormat;
+pub use args::{Export, ExportFormat, Record};
 pub use clients::{Client, Load, RainLoad, TortureOptions, TradeLoad, TradeOptions, customer_id};
 
 use crate::config::{Config, Flags, Sources};
@@ -39,7 +39,7 @@ pub struct ServeOptions {
 /// What an operator does with the data, beside the server or without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tool {
-    /// Holds boards and fans against the journal.
+    /// Holds what is shown against the journals.
     Audit,
     /// Takes in a mongoexport file.
     Import {
@@ -48,8 +48,10 @@ pub enum Tool {
         /// Also into a journal that has gifts already.
         append: bool,
     },
-    /// Writes the journal as text.
+    /// Writes a journal as text.
     Export {
+        /// Which.
+        what: Export,
         /// How a line looks.
         format: ExportFormat,
         /// A new file instead of standard output.
@@ -69,8 +71,10 @@ pub enum Tool {
         /// All others.
         may_write: bool,
     },
-    /// Copies the journal.
+    /// Copies a record.
     Backup {
+        /// Which.
+        record: Record,
         /// The copy.
         file: PathBuf,
     },
@@ -106,15 +110,15 @@ where
         Some(Command::Import(ImportArgs { file, append, at })) => {
             return run_tool(at, &Tool::Import { file, append }, work);
         }
-        Some(Command::Export(ExportArgs { what: _, format, output, at })) => {
-            return run_tool(at, &Tool::Export { format, output }, work);
+        Some(Command::Export(ExportArgs { what, format, output, at })) => {
+            return run_tool(at, &Tool::Export { what, format, output }, work);
         }
         // It asks nothing of this machine's data.
         Some(Command::VerifyRain { file }) => {
             return end(work(&Config::default(), &Tool::VerifyRain { file }));
         }
-        Some(Command::Backup(BackupArgs { file, at })) => {
-            return run_tool(at, &Tool::Backup { file }, work);
+        Some(Command::Backup(BackupArgs { file, record, at })) => {
+            return run_tool(at, &Tool::Backup { record, file }, work);
         }
         Some(Command::Trade(options)) => return end(visit(&Client::Trade(options))),
         Some(Command::Load(load)) => return end(visit(&Client::Load(load))),

@@ -1,7 +1,9 @@
 //! Opens `SQLite` files so that an acknowledged commit is durable, or refuses without a trace.
 
+mod record_file;
 mod writer;
 
+pub use record_file::{RecordError, RecordFile};
 pub use writer::{Condition, Writer};
 
 use super::{OpenError, StoreError};

@@ -283,6 +283,10 @@ fn rolled_back(written: Result<Written, StoreError>) -> Response {
             conflict("trade_id: an opening position or a rollback cannot be taken back")
         }
         Ok(Written::KeyConflict) => conflict("the idempotency key was used for another request"),
+        Ok(Written::Overflow) => conflict(
+            "trade_id: with what this one sold, the quantity or the value in fen would leave the \
+             range of an i64",
+        ),
         Ok(_) => conflict("trade_id: later trades need what this one brought"),
         Err(StoreError::Unavailable) => {
             Response::unavailable("the room cannot be reached, try again")

@@ -12,14 +12,14 @@ use std::thread;
 
 /// What a tool said.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Runs a tool on a data folder.
-fn tool(args: &[&str], data: &Path, environment: &[(&str, &str)]) -> Said {
+pub(crate) fn tool(args: &[&str], data: &Path, environment: &[(&str, &str)]) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
     command.args(args).arg("--data").arg(data).env_clear().envs(environment.iter().copied());
     let Output { status, stdout, stderr } = command.output().expect("the binary runs");
@@ -28,21 +28,21 @@ fn tool(args: &[&str], data: &Path, environment: &[(&str, &str)]) -> Said {
 }
 
 #[track_caller]
-fn done(args: &[&str], data: &Path) -> String {
+pub(crate) fn done(args: &[&str], data: &Path) -> String {
     let said = tool(args, data, &[]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
     said.out
 }
 
 #[track_caller]
-fn refused(args: &[&str], data: &Path) -> String {
+pub(crate) fn refused(args: &[&str], data: &Path) -> String {
     let said = tool(args, data, &[]);
     assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
     assert!(said.err.starts_with("fanfare: "), "{said:?}");
     said.err
 }
 
-fn path(path: &Path) -> &str {
+pub(crate) fn path(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
@@ -123,6 +123,7 @@ fn an_audit_of_a_folder_is_well_after_a_clean_end_and_after_a_kill() {
     assert!(table.contains("its checkpoint is of entry 22\ncheck "), "{table}");
     assert!(table.contains("gift: journal = boards (week)"), "{table}");
     assert!(table.contains("counter: likers = count"), "{table}");
+    assert!(table.contains("trade: trades not rolled back = holdings"), "{table}");
     assert!(!table.contains("DIFFERS"), "{table}");
     let server = folder.start().run();
     give(&server, 1, 1, 1, None);

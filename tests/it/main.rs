@@ -7,13 +7,19 @@ mod cli;
 mod client;
 mod clients_process;
 #[cfg(feature = "cluster")]
+mod cluster_counters;
+#[cfg(feature = "cluster")]
 mod cluster_gifts;
+#[cfg(feature = "cluster")]
+mod cluster_lanes;
 #[cfg(feature = "cluster")]
 mod cluster_process;
 #[cfg(feature = "cluster")]
 mod cluster_rig;
 mod config;
 mod counter_api;
+#[cfg(feature = "cluster")]
+mod counter_cluster_suite;
 mod counter_crash;
 mod counter_local;
 mod counter_local_rig;
@@ -76,6 +82,7 @@ mod openapi;
 mod ops_metrics;
 mod ops_pprof;
 mod ops_slow;
+mod packaging;
 mod packet_api;
 mod packet_cluster_calls;
 #[cfg(feature = "cluster")]
@@ -111,6 +118,8 @@ mod tidy;
 mod tlv_client;
 mod tlv_session;
 mod tlv_talk;
+#[cfg(feature = "cluster")]
+mod torture_cluster;
 mod trade_clients;
 mod trade_crash;
 mod trade_model;
@@ -118,5 +127,6 @@ mod trade_process;
 mod trade_rig;
 mod trade_robust;
 mod trade_terminal;
+mod trade_tools;
 mod web_browser;
 mod web_stream;

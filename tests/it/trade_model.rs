@@ -114,8 +114,10 @@ impl Model {
                     return self.replayed(entry);
                 }
                 let order = Order { side: target.order.side.opposite(), ..target.order };
-                if self.refusal(&order).is_some() {
-                    return Written::Impossible;
+                match self.refusal(&order) {
+                    None => {}
+                    Some(Written::Overflow) => return Written::Overflow,
+                    Some(_) => return Written::Impossible,
                 }
                 let rollback = Rollback { trade_id: *trade_id, reason: reason.clone() };
                 self.add(order, Some(rollback), key.clone())

@@ -208,6 +208,15 @@ fn a_retry_with_the_same_request_id_counts_once_and_a_rollback_takes_it_back() {
     client.ask(5, &order(5));
     let reason = json!({"trade_id": bought["trade_id"], "reason": "late"}).to_string();
     assert_eq!(server.operator().post("/trade/rollback", &reason).status, 409);
+    // The most whose value fits: held once more beside the same again it would not.
+    let most = order(i64::MAX / 1_000);
+    client.ask(4, &most);
+    let sold = client.ask(5, &most);
+    client.ask(4, &most);
+    let body = json!({"trade_id": sold["trade_id"], "reason": "too much"}).to_string();
+    let refused = server.operator().post("/trade/rollback", &body);
+    let why = refused.json()["message"].to_string();
+    assert!(refused.status == 409 && why.contains("the range of an i64"), "{refused:?}");
     for (trade_id, status) in [(1, 409), (1_i64 << 50, 404)] {
         let body = json!({"trade_id": trade_id, "reason": "no"}).to_string();
         assert_eq!(server.operator().post("/trade/rollback", &body).status, status);

@@ -1,7 +1,7 @@
 //! `fanfare audit`: the checks as a table, from the server or from the files.
 
 use super::{operator_client, say};
-use crate::app::{counter as counters, gift as gifts};
+use crate::app::{counter as counters, gift as gifts, trade as trades};
 use crate::config::Config;
 use crate::counter;
 use crate::exec::Notifier;
@@ -9,6 +9,7 @@ use crate::gift::local::{self, JournalFile};
 use crate::ops::audit::Report;
 use crate::packet;
 use crate::store::{BadId, DataFolder, OpenError};
+use crate::trade::{self, Room};
 use std::error::Error;
 use std::fmt::Write;
 use std::path::Path;
@@ -30,7 +31,9 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
             let (name, entry) = (data.display(), audit.folded);
             say(&format!("no server uses {name}; its checkpoint is of entry {entry}\n"))?;
             let packets = packet::local::audit_files(&folder)?;
-            Report::new([audit.checks, packets].concat())
+            let options = trades::local_options(config, &Room::new());
+            let room = trade::local::audit_files(&folder, &options)?;
+            Report::new([audit.checks, packets, room].concat())
         }
         Err(OpenError::InUse { .. }) => return ask(config),
         Err(error) => return Err(error.into()),

@@ -3,16 +3,11 @@
 use super::journal::{self, Line};
 use crate::gift::Entry;
 use crate::gift::mongo_export::PastGift;
-use crate::limits::GIFT_COPY_PAGES;
-use crate::store::{DataFolder, OpenError, sqlite};
-use rusqlite::backup::{Backup, StepResult};
+use crate::store::sqlite::{self, RecordError, RecordFile};
+use crate::store::{DataFolder, OpenError};
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 /// Lines that an export reads at once: no snapshot lives longer than that.
 const SLICE_LINES: i64 = 4096;
@@ -51,21 +46,7 @@ pub enum TransferError {
         /// Whose.
         anchor_id: i64,
     },
-    /// The copy is there already.
-    #[error("{path} exists already; it is left as it is", path = path.display())]
-    Exists {
-        /// Which.
-        path: PathBuf,
-    },
-    /// Reading or writing another file than the journal failed.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The journal or its copy cannot be read or written.
+    /// The journal cannot be written.
     #[error("{path}: {source}", path = path.display())]
     Sqlite {
         /// Which.
@@ -124,102 +105,41 @@ pub fn import(
 }
 
 /// The journal of a folder, for reading only; a server may be writing it.
-pub struct JournalFile {
-    path: PathBuf,
-    journal: Connection,
-}
+pub struct JournalFile(RecordFile);
 
 impl JournalFile {
     /// Opens the journal in the folder `data`.
-    pub fn open(data: &Path) -> Result<Self, TransferError> {
-        let path = data.join(journal::FILE);
-        let journal = sqlite::open_beside(&path, &journal::FORMAT)?;
-        Ok(Self { path, journal })
+    pub fn open(data: &Path) -> Result<Self, RecordError> {
+        Ok(Self(RecordFile::open(data.join(journal::FILE), &journal::FORMAT)?))
     }
 
     /// The id of the newest entry; up to there the journal stays as it is.
-    pub fn newest(&self) -> Result<i64, TransferError> {
-        Ok(journal::last(&self.journal).map_err(|error| self.failed(error))?.0)
+    pub fn newest(&self) -> Result<i64, RecordError> {
+        self.0.read(newest)
     }
 
     /// Hands every line up to the id `until` to `each`, oldest first.
-    pub fn each<E: From<TransferError>>(
+    pub fn each<E: From<RecordError>>(
         &self,
         until: i64,
         mut each: impl FnMut(&Line) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut after = 0;
         loop {
-            let lines = journal::lines(&self.journal, after, until, SLICE_LINES);
-            let lines = lines.map_err(|error| self.failed(error))?;
+            let slice = |journal: &_| journal::lines(journal, after, until, SLICE_LINES);
+            let lines = self.0.read(slice)?;
             let Some(last) = lines.last() else { return Ok(()) };
             after = last.entry.id;
             lines.iter().try_for_each(&mut each)?;
         }
     }
 
-    /// Copies the journal as it is at this moment, whatever is written meanwhile, and returns once
-    /// the copy is on the disk. `copied` hears how many pages of how many there are.
-    pub fn back_up(
-        &self,
-        target: &Path,
-        copied: impl FnMut(u64, u64),
-    ) -> Result<i64, TransferError> {
-        let fail = |source| TransferError::Io { path: target.to_owned(), source };
-        // A log without its file would be taken for the log of the copy.
-        for path in [target.to_owned(), with_suffix(target, "-wal")] {
-            if fs::symlink_metadata(&path).is_ok() {
-                return Err(TransferError::Exists { path });
-            }
-        }
-        // Under another name until it is whole: half a backup must not look like one.
-        let partial = with_suffix(target, ".partial");
-        sqlite::remove(&partial).map_err(fail)?;
-        let result = self.copy(&partial, copied).and_then(|newest| {
-            File::open(&partial).and_then(|copy| copy.sync_all()).map_err(fail)?;
-            fs::rename(&partial, target).map_err(fail)?;
-            let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = File::open(folder.unwrap_or(Path::new("."))).map_err(fail)?;
-            folder.sync_all().map_err(fail)?;
-            Ok(newest)
-        });
-        if result.is_err() {
-            // The reason is told; what cannot be removed is told by its name.
-            let _ = sqlite::remove(&partial);
-        }
-        result
-    }
-
-    fn copy(&self, partial: &Path, mut copied: impl FnMut(u64, u64)) -> Result<i64, TransferError> {
-        let fail = |source| TransferError::Sqlite { path: partial.to_owned(), source };
-        // One snapshot for all steps: otherwise each commit would make the copy begin anew.
-        let snapshot = self.journal.unchecked_transaction().map_err(|error| self.failed(error))?;
-        let (newest, _) = journal::last(&snapshot).map_err(|error| self.failed(error))?;
-        let mut copy = Connection::open(partial).map_err(fail)?;
-        let backup = Backup::new(&snapshot, &mut copy).map_err(fail)?;
-        loop {
-            match backup.step(GIFT_COPY_PAGES).map_err(fail)? {
-                StepResult::Done => break,
-                StepResult::More => {}
-                // Somebody holds a lock on the copy; we do not give up a snapshot for that.
-                _ => thread::sleep(Duration::from_millis(10)),
-            }
-            let progress = backup.progress();
-            let pages = |count: i32| u64::try_from(count).unwrap_or(0);
-            copied(pages(progress.pagecount - progress.remaining), pages(progress.pagecount));
-        }
-        drop(backup);
-        copy.close().map_err(|(_, error)| fail(error))?;
-        Ok(newest)
-    }
-
-    fn failed(&self, source: rusqlite::Error) -> TransferError {
-        TransferError::Sqlite { path: self.path.clone(), source }
+    /// Copies the journal; see [`RecordFile::back_up`]. Returns the id of the copy's newest entry.
+    pub fn back_up(&self, target: &Path, copied: impl FnMut(u64, u64)) -> Result<i64, RecordError> {
+        self.0.back_up(target, newest, copied)
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
+fn newest(journal: &Connection) -> rusqlite::Result<i64> {
+    Ok(journal::last(journal)?.0)
 }

@@ -2,10 +2,11 @@
 //! that the `sqlite3` shell reads.
 
 use crate::packet::{Author, Chunk, Digest, Rain, Sum, Terms, Version};
-use crate::store::sqlite::Format;
+use crate::store::sqlite::{Format, RecordError, RecordFile};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, Transaction, params};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The file's name in the data folder.
 pub(super) const FILE: &str = "packet.db";
@@ -87,6 +88,18 @@ SELECT t.packets = i.packets AND t.users IS i.users FROM
      FROM packet INDEXED BY packet_by_uid) AS i
 "],
 };
+
+/// Copies the record in the folder `data`, beside a server too; see [`RecordFile::back_up`]. Returns
+/// the id of the copy's newest packet, 0 before the first.
+pub fn back_up(
+    data: &Path,
+    target: &Path,
+    copied: impl FnMut(u64, u64),
+) -> Result<i64, RecordError> {
+    let sql = "SELECT coalesce(max(envelope_id), 0) FROM packet";
+    let newest = |record: &Connection| record.query_row(sql, [], |row| row.get(0));
+    RecordFile::open(data.join(FILE), &FORMAT)?.back_up(target, newest, copied)
+}
 
 /// A version with what only the journal needs to know.
 #[derive(Clone, Debug)]

@@ -18,6 +18,7 @@ mod shared;
 mod ticker;
 
 pub use self::audit::audit_files;
+pub use self::journal::back_up;
 pub use crate::store::{Step, StepHook};
 
 use self::audit::Auditor;

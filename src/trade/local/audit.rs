@@ -2,11 +2,11 @@
 //! on changing: some customers at a time are copied under one short hold of the lock, with the newest
 //! line that they contain, and the journal is summed up to exactly that line.
 
-use super::journal;
 use super::shared::Shared;
+use super::{LocalOptions, journal};
 use crate::limits::TRADE_AUDIT_HOLD_POSITIONS;
 use crate::store::sqlite::{self, Trouble};
-use crate::store::{Audit, BadId, Check, OpenError, StoreError};
+use crate::store::{Audit, BadId, Check, DataFolder, OpenError, StoreError};
 use crate::trade::{Customer, Stock};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -23,6 +23,23 @@ struct Slice {
     position: i64,
     customers: Vec<Customer>,
     held: BTreeMap<(Customer, Stock), i128>,
+}
+
+/// Audits a folder that nobody serves; one without a room has nothing to audit. Changes nothing.
+pub fn audit_files(
+    folder: &Arc<DataFolder>,
+    options: &LocalOptions,
+) -> Result<Vec<Check>, OpenError> {
+    let path = folder.file(journal::FILE);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let refused = |error| sqlite::refused(&path, error);
+    let record = sqlite::open_record(&path, &journal::FORMAT)?;
+    let shared = Arc::new(Shared::new(folder, options));
+    shared.replace(journal::book(&record).map_err(refused)?);
+    let auditor = Auditor { shared, journal: record };
+    auditor.run().map_err(refused)
 }
 
 impl Auditor {

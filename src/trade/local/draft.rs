@@ -117,7 +117,8 @@ impl Draft {
                 self.rollbacks.insert(trade_id, self.lines.len());
                 self.add(before, order, filled, Some(rollback), key)
             }
-            Err(_) => Written::Impossible,
+            Err(Refusal::Overflow) => Written::Overflow,
+            Err(Refusal::NotHeld | Refusal::NotEnough) => Written::Impossible,
         })
     }
 

@@ -68,9 +68,11 @@ SELECT t.lines = i.lines AND t.ids IS i.ids AND t.customers IS i.customers FROM
 
 /// A line with what only the journal needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) entry: Entry,
-    pub(super) request_id: Option<String>,
+pub struct Line {
+    /// The trade, or what takes one back.
+    pub entry: Entry,
+    /// The `request_id` of the request, if it had one.
+    pub request_id: Option<String>,
 }
 
 /// All that one commit writes.
@@ -134,6 +136,18 @@ pub(super) fn last(journal: &Connection) -> rusqlite::Result<(i64, i64)> {
     let sql = "SELECT id, time_us FROM trade ORDER BY id DESC LIMIT 1";
     let last = journal.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     Ok(last.unwrap_or((0, 0)))
+}
+
+/// At most `num` lines with ids behind `after` up to `until`, oldest first.
+pub(super) fn lines(
+    journal: &Connection,
+    after: i64,
+    until: i64,
+    num: i64,
+) -> rusqlite::Result<Vec<Line>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM trade WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3");
+    journal.prepare_cached(&sql)?.query_map([after, until, num], line)?.collect()
 }
 
 /// Adds lines to an open transaction, with what they sum up to. `inserted` is called after each.

@@ -11,7 +11,11 @@ mod draft;
 mod journal;
 mod reader;
 mod shared;
+mod transfer;
 
+pub use self::audit::audit_files;
+pub use self::journal::Line;
+pub use self::transfer::JournalFile;
 pub use crate::store::{Step, StepHook};
 
 use self::audit::Auditor;
