@@ -86,6 +86,10 @@ mod packaging;
 mod packet_api;
 mod packet_cluster_calls;
 #[cfg(feature = "cluster")]
+mod packet_cluster_process;
+#[cfg(feature = "cluster")]
+mod packet_cluster_rain;
+#[cfg(feature = "cluster")]
 mod packet_cluster_rig;
 mod packet_cluster_servers;
 mod packet_cluster_sim;

@@ -15,6 +15,7 @@ use crate::store::mongo::Find;
 use crate::store::{Store, StoreError};
 use mongodb::bson::doc;
 use serde_json::json;
+use std::sync::atomic::Ordering;
 
 /// What can be asked.
 #[derive(Debug)]
@@ -109,6 +110,7 @@ impl Care {
             self.ways.shared.note(pool.rain, line, left, true);
         }
         self.note_end()?;
+        self.ways.shared.is_known.store(true, Ordering::Relaxed);
         match outbox {
             Ok(outbox) => self.seen = outbox,
             Err(trouble) => {

@@ -101,6 +101,11 @@ impl Desk {
         self.is_lost = true;
     }
 
+    /// Whether the pool was found to hand out what was somebody's already.
+    pub fn is_broken(&self) -> bool {
+        self.broken.is_some() && !self.is_frozen()
+    }
+
     /// Whether somebody is changing the amounts.
     pub fn is_frozen(&self) -> bool {
         self.stage.pool.as_ref().is_some_and(|pool| pool.is_frozen)

@@ -10,6 +10,7 @@ use crate::packet::gate::Gate;
 use crate::packet::outcomes::Outcomes;
 use crate::packet::{Curve, Shown, State, curve_points};
 use crate::store::Clock;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ pub(super) struct Shared {
     pub(super) stage: Published<Stage>,
     pub(super) gate: Gate,
     pub(super) outcomes: Outcomes,
+    /// The newest rain was looked for.
+    pub(super) is_known: AtomicBool,
+    /// Pools that were made anew because what they handed out was somebody's already.
+    pub(super) rebuilt: AtomicU64,
     /// How far the newest chunk is handed out.
     progress: Mutex<Progress>,
     /// When the chunks of the newest rain were opened.
@@ -49,6 +54,8 @@ impl Shared {
             stage: Published::default(),
             gate: Gate::new(&options.gate),
             outcomes: Outcomes::default(),
+            is_known: AtomicBool::new(false),
+            rebuilt: AtomicU64::new(0),
             progress: Mutex::default(),
             openings: Mutex::default(),
             news: (Mutex::new(0), Condvar::new()),

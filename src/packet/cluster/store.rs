@@ -24,6 +24,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -100,6 +101,8 @@ pub struct Figures {
     pub snatches: Vec<(&'static str, u64)>,
     /// Users with a bucket that is not full.
     pub limited_users: usize,
+    /// Pools made anew because Redis had forgotten what they handed out.
+    pub rebuilt: u64,
 }
 
 impl ClusterPackets {
@@ -143,6 +146,11 @@ impl ClusterPackets {
         Box::new(Auditor::new(self.ways.clone()))
     }
 
+    /// Whether this process has looked for the newest rain; for `/readyz`.
+    pub fn is_known(&self) -> bool {
+        self.ways.shared.is_known.load(Ordering::Relaxed)
+    }
+
     /// The executors behind the store; for metrics.
     pub fn executors(&self) -> [Executor; 2] {
         [Executor::of("packet", &self.snatches), Executor::of("packet-care", &self.care)]
@@ -161,6 +169,7 @@ impl ClusterPackets {
             version: head.map_or(0, |head| head.version.version),
             snatches: shared.outcomes.all(),
             limited_users: shared.gate.users(),
+            rebuilt: shared.rebuilt.load(Ordering::Relaxed),
         }
     }
 

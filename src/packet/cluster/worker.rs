@@ -16,6 +16,7 @@ use crate::store::lane::Awaited;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 /// A snatch and the right to answer it.
@@ -89,6 +90,9 @@ impl Snatcher {
             }
         };
         self.show();
+        if self.desk.is_broken() {
+            self.ways.shared.rebuilt.fetch_add(1, Ordering::Relaxed);
+        }
         let mut again = Vec::new();
         for ((snatching, job), turned) in snatches.into_iter().zip(jobs).zip(turned) {
             match turned {
