@@ -20,11 +20,13 @@ pub(crate) enum To {
     Redis,
 }
 
+/// Has an effect on the servers; is told whether the caller hears of it.
+type Arrive = Box<dyn Fn(&mut Servers, bool)>;
+
 /// A call that has not arrived.
 struct Call {
     to: To,
-    /// Has its effect; is told whether the caller hears of it.
-    arrive: Box<dyn Fn(&mut Servers, bool)>,
+    arrive: Arrive,
     /// Tells the caller that nothing came of it.
     fail: Box<dyn Fn()>,
     /// Nobody waits for it any more.

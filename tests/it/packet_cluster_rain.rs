@@ -14,10 +14,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Threads that stand for the users.
-const CLIENTS: usize = 6;
+const CLIENTS: i64 = 6;
 
 /// Packets for one user.
-const MAX_PER_USER: usize = 3;
+const MAX_PER_USER: i64 = 3;
 
 const FAR: i64 = 4_000_000_000;
 
@@ -66,7 +66,11 @@ impl Promised {
     }
 }
 
-impl Anywhere<'_> {
+impl<'a> Anywhere<'a> {
+    fn of(processes: &'a Processes, client: i64) -> Self {
+        Self { processes, next: usize::try_from(client).expect("few"), open: None }
+    }
+
     /// Whatever any process answers that lives.
     fn post(&mut self, target: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         loop {
@@ -81,7 +85,7 @@ impl Anywhere<'_> {
             match reply {
                 Some(Ok(reply)) => {
                     // Another one next time.
-                    if self.next % 3 == 0 {
+                    if self.next.is_multiple_of(3) {
                         self.open = None;
                     }
                     return reply;
@@ -137,24 +141,24 @@ impl Rainfall<'_> {
     }
 
     /// A part of the users, one snatch after the other, each until its outcome is known.
-    fn snatch_and_open(&self, client: usize, promised: &Promised) {
-        let mut anywhere = Anywhere { processes: self.processes, next: client, open: None };
+    fn snatch_and_open(&self, client: i64, promised: &Promised) {
+        let mut anywhere = Anywhere::of(self.processes, client);
         let mut round = 0;
         while !promised.is_empty.load(Ordering::Relaxed) {
             round += 1;
-            let own = (1..=self.users).filter(|uid| uid % CLIENTS as i64 == client as i64);
+            let own = (1..=self.users).filter(|uid| uid % CLIENTS == client);
             for uid in own {
                 let key = format!("{}-{round}", self.id);
-                match self.snatch(&mut anywhere, uid, &key, promised) {
+                match Self::snatch(&mut anywhere, uid, &key, promised) {
                     6 => return promised.is_empty.store(true, Ordering::Relaxed),
-                    0 if uid % 2 == 0 => self.open_newest(&mut anywhere, uid, promised),
+                    0 if uid % 2 == 0 => Self::open_newest(&mut anywhere, uid, promised),
                     _ => {}
                 }
             }
         }
     }
 
-    fn snatch(&self, anywhere: &mut Anywhere<'_>, uid: i64, key: &str, promised: &Promised) -> i64 {
+    fn snatch(anywhere: &mut Anywhere<'_>, uid: i64, key: &str, promised: &Promised) -> i64 {
         loop {
             let headers = [("Idempotency-Key", key)];
             let reply = anywhere.post("/snatch", &headers, &format!("uid={uid}"));
@@ -169,7 +173,7 @@ impl Rainfall<'_> {
                 (200, 0) => {
                     let envelope = answer["data"]["envelope_id"].as_i64().expect("an id");
                     let count = answer["data"]["cur_count"].as_i64().expect("a count");
-                    assert!((1..=MAX_PER_USER as i64).contains(&count), "{answer}");
+                    assert!((1..=MAX_PER_USER).contains(&count), "{answer}");
                     let before = promised.got().insert(envelope, (uid, key.to_owned()));
                     assert_eq!(before, None, "envelope {envelope} was promised twice");
                     promised.count.fetch_add(1, Ordering::Relaxed);
@@ -181,7 +185,7 @@ impl Rainfall<'_> {
         }
     }
 
-    fn open_newest(&self, anywhere: &mut Anywhere<'_>, uid: i64, promised: &Promised) {
+    fn open_newest(anywhere: &mut Anywhere<'_>, uid: i64, promised: &Promised) {
         let newest = promised
             .got()
             .iter()
@@ -189,12 +193,12 @@ impl Rainfall<'_> {
             .find(|(_, (owner, _))| *owner == uid)
             .map(|(envelope, _)| *envelope);
         if let Some(envelope) = newest {
-            self.open(anywhere, uid, envelope, promised);
+            Self::open(anywhere, uid, envelope, promised);
         }
     }
 
     /// Until it is opened; whoever opens it again is told the same.
-    fn open(&self, anywhere: &mut Anywhere<'_>, uid: i64, envelope: i64, promised: &Promised) {
+    fn open(anywhere: &mut Anywhere<'_>, uid: i64, envelope: i64, promised: &Promised) {
         let body = json!({ "uid": uid, "envelope_id": envelope }).to_string();
         loop {
             let reply = anywhere.post("/open", &[], &body);
@@ -213,10 +217,10 @@ impl Rainfall<'_> {
 
     /// Everything that wallets show, also what a lost answer kept from its user.
     fn open_all(&self, promised: &Promised) {
-        let mut anywhere = Anywhere { processes: self.processes, next: 0, open: None };
+        let mut anywhere = Anywhere::of(self.processes, 0);
         for uid in 1..=self.users {
             for (envelope, _) in wallet(&mut anywhere, uid).1 {
-                self.open(&mut anywhere, uid, envelope, promised);
+                Self::open(&mut anywhere, uid, envelope, promised);
             }
         }
     }
@@ -230,15 +234,14 @@ impl Rainfall<'_> {
         let packets: Vec<&Document> =
             documents.iter().filter(|found| found.get_i64("rain") == Ok(rain)).collect();
         let fen: i64 = packets.iter().map(|found| number(found, "value_fen")).sum();
-        assert_eq!(packets.len() as i64, self.packets, "{what}: packets");
+        assert_eq!(packets.len(), usize::try_from(self.packets).expect("few"), "{what}: packets");
         assert_eq!(fen, self.packets * 100, "{what}: the budget");
         let draws: BTreeSet<i64> = packets.iter().map(|found| number(found, "draw")).collect();
         assert_eq!(draws.len(), packets.len(), "{what}: a draw won twice");
-        let mut users: BTreeMap<i64, (usize, i64)> = BTreeMap::new();
+        let mut users: BTreeMap<i64, i64> = BTreeMap::new();
         let mut by_envelope = BTreeMap::new();
         for found in &packets {
-            let user = users.entry(number(found, "uid")).or_default();
-            *user = (user.0 + 1, user.1 + number(found, "value_fen"));
+            *users.entry(number(found, "uid")).or_default() += 1;
             by_envelope.insert(number(found, "_id"), number(found, "uid"));
             assert!(found.contains_key("opened_us"), "{what}: {found} was not opened");
         }
@@ -246,8 +249,8 @@ impl Rainfall<'_> {
             let owner = by_envelope.get(envelope);
             assert_eq!(owner, Some(uid), "{what}: {envelope} of {key} is not as promised");
         }
-        let most = users.values().map(|(count, _)| *count).max();
-        assert!(most <= Some(MAX_PER_USER), "{what}: {most:?} packets of one user");
+        let most = users.values().max();
+        assert!(most <= Some(&MAX_PER_USER), "{what}: {most:?} packets of one user");
         self.check_wallets(what, &documents);
     }
 

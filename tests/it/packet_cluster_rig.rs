@@ -63,14 +63,6 @@ impl OneProcess {
         process
     }
 
-    /// Another process of the same cluster.
-    pub(crate) fn twin(&self) -> Self {
-        let (clock, redis) = (Arc::clone(&self.clock), Arc::clone(&self.redis));
-        let mut twin = Self { clock, database: self.database.clone(), redis, open: None };
-        twin.start();
-        twin
-    }
-
     pub(crate) fn packets(&self) -> &Arc<ClusterPackets> {
         &self.open.as_ref().expect("open").packets
     }

@@ -191,18 +191,18 @@ impl Care {
 
     /// Another hit rate for a paced rain, at most once a second, whichever process is first.
     fn follow_curve(&mut self, head: &Head) -> Result<(), Trouble> {
-        let now_us = self.ways.shared.clock.now_us();
-        let now_s = now_us.div_euclid(1_000_000);
+        let time_us = self.ways.shared.clock.now_us();
+        let now_s = time_us.div_euclid(1_000_000);
         let terms = head.terms();
         if !terms.pacing || head.state(now_s) != State::Running {
             return Ok(());
         }
         let Some(tries) = self.ways.view.tries()? else { return Ok(()) };
-        let (last, passed_us) = (self.pace, now_us - self.pace.time_us);
+        let (last, passed_us) = (self.pace, time_us - self.pace.time_us);
         if last.rain == head.number && passed_us < 1_000_000 {
             return Ok(());
         }
-        self.pace = Pace { rain: head.number, tries, time_us: now_us };
+        self.pace = Pace { rain: head.number, tries, time_us };
         // The first look only measures, and so does one after the count began anew.
         if last.rain != head.number || tries < last.tries || head.version.at >= now_s {
             return Ok(());

@@ -347,7 +347,9 @@ impl Desk {
         let (at, pending): (Vec<usize>, Vec<Pending>) = popped.into_iter().unzip();
         if !head.covers(&line) {
             // They are in the outbox, for somebody who knows the terms.
-            at.into_iter().for_each(|at| turned[at] = Turned::Unknown);
+            for at in at {
+                turned[at] = Turned::Unknown;
+            }
             self.is_lost = true;
             return;
         }
