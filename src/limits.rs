@@ -291,8 +291,8 @@ pub const GIFT_LOOKUPS_WAITING_MAX: usize = 1024;
 pub const COUNTER_CLUSTER_WRITERS: usize = 4;
 
 /// Streams that a writer of counters splits its documents into, by counter: after an outage each is
-/// read and applied beside the others.
-pub const COUNTER_CLUSTER_SLOTS: u16 = 4;
+/// read and applied beside the other. More would make smaller batches, and so more scripts.
+pub const COUNTER_CLUSTER_SLOTS: u16 = 2;
 
 /// Writes of counters that may be without an answer at once.
 pub const COUNTER_WRITES_WAITING_MAX: usize = 64 * 1024;
