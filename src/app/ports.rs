@@ -228,7 +228,10 @@ impl Protocol for Tlv {
             let room = shared.trades.as_ref();
             // Without a room heartbeats are answered, and every other message is refused.
             let router = room.map_or_else(tlv::Router::new, |trades| trades.router());
+            let stats = tlv::MessageStats::new(router.ids());
+            shared.metrics.add_messages(Arc::clone(&stats));
             let port = tlv::Port::new(router, outbox.clone(), uids)
+                .with_stats(stats)
                 .with_layout(layout(config))
                 .with_data_bytes_max(config.max_data)
                 .with_queue_bytes_max(config.max_queue)
