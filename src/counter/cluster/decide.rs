@@ -1,7 +1,7 @@
 //! What is to be done about the writes that wait for one counter, as it stands: pure.
 
 use super::draft::{Change, Draft, Origin};
-use super::reads::State;
+use super::looks::State;
 use crate::counter::{Action, Counter, Id, Write};
 use crate::limits::{COUNTER_DOCUMENT_MAX, COUNTER_EDGE};
 use std::collections::HashSet;
