@@ -80,7 +80,7 @@ pub fn ring_once<T>(work: impl FnOnce() -> T) -> T {
             }
         }
     }
-    let _end = (!HOLDING.replace(true)).then_some(End);
+    let _end = (!HOLDING.replace(true)).then(|| End);
     work()
 }
 
