@@ -2,9 +2,9 @@
 #   docker build -t fanfare .
 #   docker run -p 8080:8080 -p 8999:8999 -v fanfare:/data fanfare
 FROM rust:1-slim-bookworm AS build
-# SQLite is compiled in.
+# SQLite and jemalloc are compiled in.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && apt-get install -y --no-install-recommends gcc libc6-dev make \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

@@ -51,6 +51,7 @@ need python3 python3 # Verifies a rain, as a stranger would.
 # Real servers for the cluster's tests; the MongoDB-wire one is a Java library.
 need redis-server redis-server
 need openssl openssl
+need systemd-analyze systemd # Reads the unit.
 need ip iproute2 # A host that vanishes, in a network namespace.
 need chromium chromium # The live page, as people see it.
 need chromedriver chromium-driver

@@ -7,7 +7,9 @@
 # clusters (50,000 unless told), PROFILE_SECONDS how long to profile under load (600 unless told; it
 # takes twice as long, since every load is repeated without), CALL_EXAMPLES that of random requests
 # per call (1,000 unless told), FANFARE_CLUSTER_ROUNDS how often everything happens to the processes of
-# a real cluster (5 unless told).
+# a real cluster (5 unless told), FANFARE_CROWDS how many crowds of 250 come to the trading room and go
+# (200 unless told), FANFARE_SLOW_READER_SECONDS for how long a thousand pushes a second go to readers
+# of a kilobyte a second (300 unless told).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-300}"
@@ -27,6 +29,11 @@ export FANFARE_CLUSTER_ROUNDS
 cargo test --locked --test it -- cluster_process --nocapture
 # Once is enough.
 unset FANFARE_CLUSTER_ROUNDS
+
+echo "== the trading room: ${FANFARE_CROWDS:=200} crowds, ${FANFARE_SLOW_READER_SECONDS:=300} s of slow readers"
+export FANFARE_CROWDS FANFARE_SLOW_READER_SECONDS
+cargo test --locked --test it -- trade_robust --nocapture
+unset FANFARE_CROWDS FANFARE_SLOW_READER_SECONDS
 
 echo "== properties, ${PROPTEST_CASES:=20000} cases each"
 export PROPTEST_CASES FANFARE_CLUSTER_SEEDS="${FANFARE_CLUSTER_SEEDS:-50000}"

@@ -76,6 +76,7 @@ mod openapi;
 mod ops_metrics;
 mod ops_pprof;
 mod ops_slow;
+mod packaging;
 mod packet_api;
 mod packet_crash;
 mod packet_disk;

@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const STOCK: &str = r#""exchange_type":"1","stock_code":"600000""#;
 
@@ -105,6 +105,14 @@ fn small_reader(addr: SocketAddr) -> TcpStream {
     socket.into()
 }
 
+/// A figure that the soak raises.
+fn figure(variable: &str, unless_told: usize) -> usize {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is a number: {text}")),
+        Err(_) => unless_told,
+    }
+}
+
 fn resident_kib(server: &Server) -> i64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.id())).expect("it runs");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux");
@@ -166,6 +174,70 @@ fn slow_readers_cost_a_bounded_queue_and_harm_nobody() {
     assert_eq!(position, 20_000);
 }
 
+/// Reads at most so many bytes a second, and comes back when it was closed for it; how often it was.
+fn crawl(addr: SocketAddr, login: &str, bytes_per_s: u64, going: &AtomicBool) -> usize {
+    let pause = Duration::from_nanos(1_000_000_000 / bytes_per_s);
+    let mut closed = 0;
+    while going.load(Ordering::Relaxed) {
+        let mut client = TlvClient::on(small_reader(addr), Layout::Big);
+        client.ask(2, login);
+        while going.load(Ordering::Relaxed) {
+            if client.read_one_byte().is_err() {
+                closed += 1;
+                break;
+            }
+            thread::sleep(pause);
+        }
+    }
+    closed
+}
+
+/// A thousand pushes a second for as long as the soak wants, a few hundred at least.
+#[test]
+fn memory_stays_flat_while_slow_readers_come_back_again_and_again() {
+    const TRADES_PER_S: usize = 500;
+    const QUEUE_BYTES: i64 = 65_536;
+    let seconds = figure("FANFARE_SLOW_READER_SECONDS", 2);
+    let server = Start::fresh().set("tlv.max_queue", &QUEUE_BYTES.to_string()).run();
+    let (addr, name) = (server.tlv, customer(1));
+    let login = format!(r#"{{"customer_id":"{name}"}}"#);
+    let mut trader = TlvClient::login(addr, &name);
+    trader.ask(4, &order(1, None));
+    let count = seconds * TRADES_PER_S;
+    let mut good = TlvClient::login(addr, &name);
+    let reader = thread::spawn(move || {
+        for seq in 3..=2 * (count + 1) {
+            assert_eq!(good.next().1["seq"], seq, "a good reader gets everything in order");
+        }
+    });
+    let going = Arc::new(AtomicBool::new(true));
+    let slow: Vec<_> = (0..20)
+        .map(|_| {
+            let (login, going) = (login.clone(), Arc::clone(&going));
+            thread::spawn(move || crawl(addr, &login, 1_000, &going))
+        })
+        .collect();
+    let (begin, mut resident) = (Instant::now(), Vec::new());
+    for n in 0..count {
+        trader.ask(4, &order(1, None));
+        trader.pushes.clear();
+        if n % TRADES_PER_S == 0 {
+            resident.push(resident_kib(&server));
+        }
+        // No faster than that; a slow machine takes longer.
+        let due = Duration::from_secs(1) * u32::try_from(n).expect("few") / 500;
+        thread::sleep(due.saturating_sub(begin.elapsed()));
+    }
+    reader.join().expect("the good reader is not harmed");
+    going.store(false, Ordering::Relaxed);
+    let closed: usize = slow.into_iter().map(|one| one.join().expect("no panic")).sum();
+    // Behind the first quarter everything has its size: queues, buffers, the pages of the record.
+    let (early, late) = (resident[resident.len() / 4], resident[resident.len() - 1]);
+    eprintln!("{closed} closed; KiB by the second: {resident:?}");
+    assert!(late - early < 20 * QUEUE_BYTES / 1_024 + 8_192, "{resident:?} KiB, {closed} closed");
+    assert_eq!(trader.ask(3, "")["holdings"][0]["quantity"], count + 1);
+}
+
 #[test]
 fn who_reads_too_slowly_is_closed_and_resumes() {
     let server = Start::fresh().set("tlv.max_queue", "16384").run();
@@ -204,12 +276,15 @@ fn who_reads_too_slowly_is_closed_and_resumes() {
     assert_eq!(resumed.ask(99_999, ""), json!({}));
 }
 
+/// 5,000 connections, and in the soak ten times as many.
 #[test]
-fn crowds_that_come_and_go_leave_no_descriptor_behind() {
+fn crowds_that_come_and_go_leave_neither_descriptors_nor_memory_behind() {
+    let rounds = figure("FANFARE_CROWDS", 20);
     let server = Server::start();
     let mut client = TlvClient::login(server.tlv, &customer(0));
     let before = descriptors(&server);
-    for round in 0..20 {
+    let mut resident = Vec::new();
+    for _ in 0..rounds {
         let crowd: Vec<_> = (0..250)
             .map(|n| {
                 TlvClient::connect(
@@ -230,17 +305,26 @@ fn crowds_that_come_and_go_leave_no_descriptor_behind() {
                 }
             }
         }
-        client.ask(99_999, "");
-        assert!(round < 20);
+        wait_for_descriptors(&server, &mut client, before);
+        resident.push(resident_kib(&server));
     }
-    // They close in the server's own time; an answer on each loop's turn shows how far it is.
+    // The first crowds make what the later ones use again. What each connection left behind would be
+    // four times as much.
+    let (early, late) = (resident[rounds / 4], resident[rounds - 1]);
+    eprintln!("{} connections; KiB by the crowd: {resident:?}", rounds * 250);
+    let connections = i64::try_from((rounds - rounds / 4) * 250).expect("few");
+    assert!(late - early < 2_048 + connections * 64 / 1_024, "{resident:?} KiB");
+}
+
+/// They close in the server's own time; an answer on each loop's turn shows how far it is.
+fn wait_for_descriptors(server: &Server, client: &mut TlvClient, wanted: usize) {
     for _ in 0..100_000 {
-        if descriptors(&server) <= before {
+        if descriptors(server) <= wanted {
             return;
         }
         client.ask(99_999, "");
     }
-    panic!("{} descriptors, {before} before", descriptors(&server));
+    panic!("{} descriptors, {wanted} before", descriptors(server));
 }
 
 /// Runs a command of iproute2 that must succeed.
@@ -293,7 +377,7 @@ fn a_peer_whose_host_is_gone_is_found_while_one_that_only_listens_stays() {
     // Logs in, says so, and then only listens: one on the host that will vanish, one here.
     let script = format!(
         "exec 3<>/dev/tcp/{}/{}; printf '\\0\\0\\0\\2\\0\\0\\0\\36{{\"customer_id\":\"900000000001\"}}' >&3; \
-         head -c 26 <&3 >/dev/null; echo here; cat <&3 >/dev/null",
+         head -c 26 <&3 >/dev/null; echo here; exec cat <&3 >/dev/null",
         server.tlv.ip(),
         server.tlv.port()
     );
