@@ -48,6 +48,7 @@ impl fmt::Debug for RedisJob {
 #[derive(Clone)]
 pub struct RedisLane {
     queues: Arc<[Sender<RedisJob>]>,
+    batch_jobs_max: usize,
     shared: Arc<Shared>,
 }
 
@@ -78,7 +79,8 @@ impl RedisLane {
                 Thread { index, queue, router, batch_jobs_max, shared: Arc::clone(&shared) };
             threads.spawn(index, move || thread.work())?;
         }
-        Ok((Self { queues: queues.into(), shared }, threads))
+        let batch_jobs_max = options.batch_jobs_max;
+        Ok((Self { queues: queues.into(), batch_jobs_max, shared }, threads))
     }
 
     /// Hands `job` to any thread, or hands it back. Never blocks.
@@ -88,11 +90,13 @@ impl RedisLane {
     }
 
     /// The same, to any thread but that of pin 0, where there are others: reads beside what is
-    /// pinned there.
+    /// pinned there. The first of them that has room in its next round gets it: what shares a round
+    /// costs less than what is spread.
     pub fn submit_apart(&self, job: RedisJob) -> Result<(), Shed<RedisJob>> {
-        let next = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let others = (self.queues.len() - 1).max(1);
-        self.send((1 + next % others) % self.queues.len(), job)
+        let has_room = |&thread: &usize| self.queues[thread].len() < self.batch_jobs_max;
+        let others = 1..self.queues.len();
+        let thread = others.clone().find(has_room).or(others.last()).unwrap_or(0);
+        self.send(thread, job)
     }
 
     /// The same, always to the same thread for the same `pin`, such as a writer's id: what is
@@ -150,13 +154,8 @@ impl Thread {
         let mut batch = Vec::with_capacity(self.batch_jobs_max);
         // What is pinned waits for its answer before the next comes, and gains nothing by a pause.
         let gap = if self.index == 0 { Duration::ZERO } else { READ_ROUND_GAP };
-        let mut next_round = Instant::now();
         while let Ok(first) = self.queue.recv() {
-            let now = Instant::now();
-            if next_round > now {
-                sleep(next_round - now);
-            }
-            next_round = now.max(next_round) + gap;
+            let next_round = Instant::now() + gap;
             batch.push(first);
             batch.extend(self.queue.try_iter().take(self.batch_jobs_max - 1));
             let commands: Vec<&Command> = batch.iter().flat_map(|job| &job.commands).collect();
@@ -171,6 +170,9 @@ impl Thread {
                     tracing::error!("what was to be done with an answer of Redis panicked");
                 }
             }
+            // Before the next job is waited for, not after: then it is there, and need not be
+            // looked for again and again.
+            sleep(next_round.saturating_duration_since(Instant::now()));
         }
     }
 
