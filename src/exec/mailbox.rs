@@ -167,7 +167,7 @@ mod tests {
             ring_once(|| -> () {
                 outbox.post(Delivery::Reply { conn, reply: 6 });
                 panic!("a bug");
-            })
+            });
         };
         assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
         assert_eq!(rings.load(Ordering::Relaxed), 4, "who was answered hears of it all the same");
