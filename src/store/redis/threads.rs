@@ -9,8 +9,6 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 /// Commands and the right to answer whoever asked. Dropped unanswered, it answers nobody.
 pub struct RedisJob {
@@ -48,7 +46,6 @@ impl fmt::Debug for RedisJob {
 #[derive(Clone)]
 pub struct RedisLane {
     queues: Arc<[Sender<RedisJob>]>,
-    batch_jobs_max: usize,
     shared: Arc<Shared>,
 }
 
@@ -79,8 +76,7 @@ impl RedisLane {
                 Thread { index, queue, router, batch_jobs_max, shared: Arc::clone(&shared) };
             threads.spawn(index, move || thread.work())?;
         }
-        let batch_jobs_max = options.batch_jobs_max;
-        Ok((Self { queues: queues.into(), batch_jobs_max, shared }, threads))
+        Ok((Self { queues: queues.into(), shared }, threads))
     }
 
     /// Hands `job` to any thread, or hands it back. Never blocks.
@@ -90,13 +86,11 @@ impl RedisLane {
     }
 
     /// The same, to any thread but that of pin 0, where there are others: reads beside what is
-    /// pinned there. The first of them that has room in its next round gets it: what shares a round
-    /// costs less than what is spread.
+    /// pinned there.
     pub fn submit_apart(&self, job: RedisJob) -> Result<(), Shed<RedisJob>> {
-        let has_room = |&thread: &usize| self.queues[thread].len() < self.batch_jobs_max;
-        let others = 1..self.queues.len();
-        let thread = others.clone().find(has_room).or(others.last()).unwrap_or(0);
-        self.send(thread, job)
+        let next = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let others = (self.queues.len() - 1).max(1);
+        self.send((1 + next % others) % self.queues.len(), job)
     }
 
     /// The same, always to the same thread for the same `pin`, such as a writer's id: what is
@@ -136,11 +130,6 @@ impl RedisLane {
     }
 }
 
-/// Between the beginnings of two rounds of a thread that serves reads. What is asked meanwhile goes
-/// along with the next one, so that a thread costs Redis and this machine 2,000 round trips a second
-/// at most, however many read; who asks an idle thread waits for nothing.
-const READ_ROUND_GAP: Duration = Duration::from_micros(500);
-
 struct Thread {
     index: usize,
     queue: Receiver<RedisJob>,
@@ -152,10 +141,7 @@ struct Thread {
 impl Thread {
     fn work(mut self) {
         let mut batch = Vec::with_capacity(self.batch_jobs_max);
-        // What is pinned waits for its answer before the next comes, and gains nothing by a pause.
-        let gap = if self.index == 0 { Duration::ZERO } else { READ_ROUND_GAP };
         while let Ok(first) = self.queue.recv() {
-            let next_round = Instant::now() + gap;
             batch.push(first);
             batch.extend(self.queue.try_iter().take(self.batch_jobs_max - 1));
             let commands: Vec<&Command> = batch.iter().flat_map(|job| &job.commands).collect();
@@ -170,9 +156,6 @@ impl Thread {
                     tracing::error!("what was to be done with an answer of Redis panicked");
                 }
             }
-            // Before the next job is waited for, not after: then it is there, and need not be
-            // looked for again and again.
-            sleep(next_round.saturating_duration_since(Instant::now()));
         }
     }
 
