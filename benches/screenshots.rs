@@ -24,8 +24,9 @@ const IS_CALM: &str = "document.querySelectorAll('#places tr').length >= 5
     && Array.from(document.querySelectorAll('.moved')).some((cell) => cell.textContent)
     && document.getAnimations().every((motion) => motion.id !== 'slide')";
 
-/// Ends the sliding of rows.
-const ARRIVE: &str = "document.getAnimations().filter((motion) => motion.id === 'slide')
+/// Ends the sliding of rows, and that new ones are half there.
+const ARRIVE: &str = "document.getAnimations()
+    .filter((motion) => motion.id === 'slide' || motion.id === 'appear')
     .forEach((motion) => motion.finish())";
 
 /// What shines through the overlay, as a streamer's picture would.

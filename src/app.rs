@@ -3,9 +3,13 @@
 #[cfg(feature = "cluster")]
 mod cluster;
 mod counter;
+#[cfg(feature = "cluster")]
+mod counter_on_cluster;
 mod demo;
 pub mod documents;
 mod domain;
+#[cfg(feature = "cluster")]
+mod driven;
 mod figures;
 mod gift;
 #[cfg(feature = "cluster")]

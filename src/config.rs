@@ -383,6 +383,7 @@ impl Config {
             reader.refuse("admin.listen", "a loopback address, unless admin.token is set");
         }
         self.rain.check(reader);
+        self.cluster.check(reader);
         let listeners = [
             ("http.listen", self.http.listen.addr()),
             ("tlv.listen", self.tlv.listen.addr()),

@@ -287,6 +287,49 @@ pub const GIFT_AUDIT_PAGE_DOCUMENTS: usize = 10_000;
 /// Revokes that may wait for their gift to be found.
 pub const GIFT_LOOKUPS_WAITING_MAX: usize = 1024;
 
+/// Rounds of changes of counters that a process has under way at once in a cluster.
+pub const COUNTER_CLUSTER_WRITERS: usize = 4;
+
+/// Streams that a writer of counters splits its documents into, by counter: after an outage each is
+/// read and applied beside the others.
+pub const COUNTER_CLUSTER_SLOTS: u16 = 4;
+
+/// Writes of counters that may be without an answer at once.
+pub const COUNTER_WRITES_WAITING_MAX: usize = 64 * 1024;
+
+/// Plain increments of a counter that one document takes up; as many can be told apart again in a
+/// moment.
+pub const COUNTER_GROUP_ADDS_MAX: usize = 4_096;
+
+/// Other writes of a counter that go together, a document each: about a round.
+pub const COUNTER_GROUP_OTHERS_MAX: usize = 256;
+
+/// What one document of a cluster's journal adds to a counter at most, unless it is the only one of
+/// all processes that may add much. A million of them cannot pass the end of 64 bits by more than the
+/// view has room for.
+pub const COUNTER_DOCUMENT_MAX: i64 = 1_000_000_000_000;
+
+/// A sum from which on every increment waits for those of other processes: a quarter of 64 bits.
+pub const COUNTER_EDGE: u128 = 1 << 62;
+
+/// How often a write of a counter looks again because somebody else was faster.
+pub const COUNTER_TRIES_MAX: u32 = 64;
+
+/// Different questions about counters under way at once, each one command in some pipeline.
+pub const COUNTER_READS_MAX: usize = 1024;
+
+/// Answers about counters remembered for the time when Redis is away.
+pub const COUNTER_READS_KNOWN_MAX: usize = 16 * 1024;
+
+/// Counters of a batch that is remembered; larger ones would take too much memory.
+pub const COUNTER_BATCH_KNOWN_MAX: usize = 100;
+
+/// Fields that an audit of a cluster's counters reads at once: Redis stands still for about 0.5 ms.
+pub const COUNTER_AUDIT_SLICE_ROWS: usize = 500;
+
+/// Journal documents that an audit of a cluster's counters reads at once; more than any batch has.
+pub const COUNTER_AUDIT_PAGE_DOCUMENTS: usize = 10_000;
+
 const _: () = {
     assert!(GIFT_AUDIT_HOLD_PLACES > 1, "slices overlap by one place");
     assert!(TLV_QUEUE_BYTES_MAX > SEND_BYTES_HIGH, "answers alone must not make a push close");

@@ -16,6 +16,8 @@ pushes() {
     esac
   done <"$work/pushed"
   say "  $name: $(median_of "$name" value) ms"
+  [[ ! -e "$work/figures/bytes a connection" || "$name" != push ]] ||
+    say "  an idle connection: $(median_of "bytes a connection" value) bytes"
 }
 
 beats() {
@@ -66,6 +68,7 @@ trade() {
     beats "heartbeats" "$tlv"
     stop_server
   done
+  conclude "user memory of an idle connection: $(median_of "bytes a connection" value) bytes (at most 1,024)"
   conclude "push / bare loop: $(ratio "$(median_of push value)" \
     "$(median_of "push, bare loop" value)") (at most 2)"
   conclude "heartbeats / zinx: $(ratio "$(median_of heartbeats value)" \

@@ -11,30 +11,39 @@ pub use rules::Rules;
 
 use crate::exec::{Follower, Published};
 use crate::http::{Answer, Deferral, Method, Place, Request, Router, Service, Status, Times};
-use rules::Refusal;
+use rules::{Need, Refusal};
 use std::sync::Arc;
 
 /// A router behind the rules of access.
 pub struct Door {
     router: Router,
     rules: Follower<Rules>,
-    /// Paths of calls that ask with POST because their question is long: they need `read` alone.
-    reading_posts: Vec<&'static str>,
+    paths: Paths,
+}
+
+/// What the door knows of the calls behind it.
+#[derive(Clone, Debug, Default)]
+pub struct Paths {
+    /// Calls that ask with POST because their question is long: they need `read` alone.
+    pub reading_posts: Vec<&'static str>,
+    /// What anybody may have without a token, since it tells nothing.
+    pub free: Vec<&'static str>,
 }
 
 impl Door {
     /// The door before `router`, under whatever rules are in effect at each request.
-    pub fn new(
-        router: Router,
-        rules: &Arc<Published<Rules>>,
-        reading_posts: Vec<&'static str>,
-    ) -> Self {
-        Self { router, rules: Follower::new(rules), reading_posts }
+    pub fn new(router: Router, rules: &Arc<Published<Rules>>, paths: Paths) -> Self {
+        Self { router, rules: Follower::new(rules), paths }
     }
 
-    fn reads(&self, request: &Request<'_>) -> bool {
-        request.method.is_safe()
-            || request.method == Method::Post && self.reading_posts.contains(&request.path)
+    fn need(&self, request: &Request<'_>) -> Need {
+        // A browser asks first, and without credentials.
+        if request.method == Method::Options || self.paths.free.contains(&request.path) {
+            return Need::Nothing;
+        }
+        let is_question =
+            request.method == Method::Post && self.paths.reading_posts.contains(&request.path);
+        if request.method.is_safe() || is_question { Need::Read } else { Need::Write }
     }
 
     fn refuse(&self, request: &Request<'_>, refusal: Refusal) -> Answer {
@@ -65,7 +74,7 @@ impl Service for Door {
         if rules.is_open {
             return self.router.call(request, deferral);
         }
-        let answer = match rules.check(request, self.reads(request)) {
+        let answer = match rules.check(request, self.need(request)) {
             Ok(()) => self.router.call(request, deferral),
             Err(refusal) => self.refuse(request, refusal),
         };

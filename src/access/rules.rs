@@ -4,15 +4,12 @@ use super::cors::Cors;
 use super::rate::Rate;
 use super::{forwarded, token};
 use crate::config::{Api, ApiToken};
-use crate::http::{Method, Request};
+use crate::http::Request;
 use crate::limits::RATE_SLOTS;
 use ipnet::IpNet;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
-
-/// Calls that anybody may make: for load balancers, and for who wants to know how to ask.
-const FREE_PATHS: [&str; 3] = ["/health", "/api/v1/health", "/openapi.json"];
 
 /// Tokens, rates, proxies and origins.
 pub struct Rules {
@@ -27,6 +24,17 @@ pub struct Rules {
     pub(super) cors: Cors,
     /// Nothing is asked of anybody, and nothing added to any answer: the usual case, in one look.
     pub(super) is_open: bool,
+}
+
+/// What a call asks of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Anybody may make it.
+    Nothing,
+    /// It changes nothing.
+    Read,
+    /// Any other.
+    Write,
 }
 
 /// Why a request is not served.
@@ -63,26 +71,26 @@ impl Rules {
         self.token(request.headers.get("authorization")).is_some()
     }
 
-    /// Counts the request, and decides whether it is served. `reads`: it changes nothing.
-    pub(super) fn check(&self, request: &Request<'_>, reads: bool) -> Result<(), Refusal> {
+    /// Counts the request, and decides whether it is served.
+    pub(super) fn check(&self, request: &Request<'_>, need: Need) -> Result<(), Refusal> {
         if request.path == "/health" || request.path == "/api/v1/health" {
             return Ok(()); // Whoever asks this decides whether others reach us at all.
         }
         let authorization = request.headers.get("authorization");
         let Some((index, token)) = self.token(authorization) else {
             self.count_address(request)?;
-            // A browser asks first, and without credentials.
-            let is_free = self.tokens.is_empty()
-                || request.method == Method::Options
-                || FREE_PATHS.contains(&request.path);
+            let is_free = self.tokens.is_empty() || need == Need::Nothing;
             return if is_free { Ok(()) } else { Err(Refusal::Unauthorized) };
         };
         if let Some(rate) = &self.token_rate {
             rate.check(index as u64).map_err(Refusal::TooMany)?;
         }
-        let is_free = request.method == Method::Options || FREE_PATHS.contains(&request.path);
-        let may = if reads { token.may_read } else { token.may_write };
-        if may || is_free { Ok(()) } else { Err(Refusal::Forbidden) }
+        let may = match need {
+            Need::Nothing => true,
+            Need::Read => token.may_read,
+            Need::Write => token.may_write,
+        };
+        if may { Ok(()) } else { Err(Refusal::Forbidden) }
     }
 
     fn token(&self, authorization: Option<&[u8]>) -> Option<(usize, &ApiToken)> {

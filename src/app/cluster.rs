@@ -2,7 +2,7 @@
 
 use super::domain::{Backing, Domain, Ground};
 use super::trade::Trades;
-use super::{gift_on_cluster, trade};
+use super::{counter_on_cluster, gift_on_cluster, trade};
 use crate::cluster::Lanes;
 use crate::config::Config;
 use crate::exec::Notifier;
@@ -22,8 +22,11 @@ const END_PATIENCE: Duration = Duration::from_secs(5);
 /// Opens the lanes, refusing servers that cannot be used, and then the domains.
 pub(super) fn open(config: &Config, notifier: &Arc<Notifier>) -> Result<Backing, Box<dyn Error>> {
     let (lanes, threads) = Lanes::open(&mongo_options(config), &redis_options(config))?;
-    let mut domains = vec![gift_on_cluster::open(config, &lanes, notifier)?];
-    tracing::warn!("counters and red packets are not served with backend = \"cluster\"");
+    let mut domains = vec![
+        gift_on_cluster::open(config, &lanes, notifier)?,
+        counter_on_cluster::open(config, &lanes, notifier)?,
+    ];
+    tracing::warn!("red packets are not served with backend = \"cluster\"");
     let trades = open_room(config, notifier)?.map(|(room, trades)| {
         domains.push(room);
         trades

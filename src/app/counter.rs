@@ -23,9 +23,7 @@ pub(super) fn open(ground: &Ground<'_>) -> Result<Domain, Box<dyn Error>> {
     let health = Arc::clone(&store);
     let part = Part::new("counter", move || health.health().stopped().map(str::to_owned));
     let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let streams = Arc::new(Streams::new(Arc::clone(&shared), Arc::clone(&clock)));
-    let options = ApiOptions { clock, types: options.types, streams };
+    let options = api_options(config, &shared);
     let configured = configured_types(config);
     let served = Arc::new(Counters { local: store, shared, options, configured });
     Ok(Domain { served, part, auditor, threads })
@@ -33,14 +31,26 @@ pub(super) fn open(ground: &Ground<'_>) -> Result<Domain, Box<dyn Error>> {
 
 /// How the counter store is to be run; also for tools that work on its files.
 pub(super) fn local_options(config: &Config) -> LocalOptions {
-    let types = config.counter.types.iter();
-    let unique = types.filter(|(_, counter_type)| counter_type.unique).map(|(name, _)| id(name));
     LocalOptions {
         zone: config.time_zone.clone(),
         idempotency_keep: config.idempotency.keep.0,
-        types: Arc::new(Types { unique: unique.collect() }),
+        types: types(config),
         ..LocalOptions::default()
     }
+}
+
+/// Which types count users.
+pub(super) fn types(config: &Config) -> Arc<Types> {
+    let types = config.counter.types.iter();
+    let unique = types.filter(|(_, counter_type)| counter_type.unique).map(|(name, _)| id(name));
+    Arc::new(Types { unique: unique.collect() })
+}
+
+/// What the calls need beside the store.
+pub(super) fn api_options(config: &Config, counters: &Arc<dyn Store>) -> ApiOptions {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let streams = Arc::new(Streams::new(Arc::clone(counters), Arc::clone(&clock)));
+    ApiOptions { clock, types: types(config), streams }
 }
 
 /// The types that may be labels, with the labels.

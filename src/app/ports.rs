@@ -5,7 +5,7 @@ use super::documents::{self, Calls, Documents};
 use super::domain::Served;
 use super::http_port::HttpPort;
 use super::trade::Trades;
-use crate::access::{Door, Rules};
+use crate::access::{Door, Paths, Rules};
 use crate::config::{self, Config, Layout};
 use crate::exec::{Follower, Notifier, Outbox, Published};
 use crate::hello::Directory;
@@ -31,6 +31,9 @@ use std::sync::atomic::AtomicI64;
 
 /// Connections of the operator's listener; a person, a few scrapers.
 const ADMIN_CONNECTIONS_MAX: usize = 128;
+
+/// Calls that need no token, beside the pages: for load balancers, and for who wants to know how to ask.
+const FREE_PATHS: [&str; 3] = ["/health", "/api/v1/health", "/openapi.json"];
 
 /// Everything that all loops share.
 pub(super) struct Shared {
@@ -112,7 +115,11 @@ pub(super) fn add(
     let public_calls = documents::calls(Listener::Public, &router);
     let router = described(router, Listener::Public, &public_calls, shared);
     let router = counted(router, "http", shared);
-    let door = Door::new(router, &shared.rules, reading_posts.copied().collect());
+    let paths = Paths {
+        reading_posts: reading_posts.copied().collect(),
+        free: FREE_PATHS.into_iter().chain(web::paths()).collect(),
+    };
+    let door = Door::new(router, &shared.rules, paths);
     let public = HttpPort::new(Rc::new(door), Rc::clone(&options));
     let notifier = Some(&*shared.notifier);
     event_loop.add_port(listeners.http, public, port(&shared.ports.http, notifier))?;
@@ -221,7 +228,10 @@ impl Protocol for Tlv {
             let room = shared.trades.as_ref();
             // Without a room heartbeats are answered, and every other message is refused.
             let router = room.map_or_else(tlv::Router::new, |trades| trades.router());
+            let stats = tlv::MessageStats::new(router.ids());
+            shared.metrics.add_messages(Arc::clone(&stats));
             let port = tlv::Port::new(router, outbox.clone(), uids)
+                .with_stats(stats)
                 .with_layout(layout(config))
                 .with_data_bytes_max(config.max_data)
                 .with_queue_bytes_max(config.max_queue)

@@ -17,7 +17,7 @@ type Reader<V> = Box<dyn FnOnce(Option<V>) + Send>;
 type Begin<K, V> = dyn Fn(Begun<K, V>) -> Result<(), Begun<K, V>> + Send + Sync;
 
 /// Questions of one kind, asked from any thread. Its lock is held for a push.
-pub struct Coalescer<K: Eq + Hash + Copy, V: Clone> {
+pub struct Coalescer<K: Eq + Hash + Clone, V: Clone> {
     state: Mutex<State<K, V>>,
     begin: Box<Begin<K, V>>,
     running_max: usize,
@@ -39,13 +39,13 @@ struct Flight<V> {
 }
 
 /// A question under way. Dropped unfinished, it has no answer.
-pub struct Begun<K: Eq + Hash + Copy, V: Clone> {
+pub struct Begun<K: Eq + Hash + Clone, V: Clone> {
     owner: Arc<Coalescer<K, V>>,
     key: K,
     is_finished: bool,
 }
 
-impl<K: Eq + Hash + Copy, V: Clone> Coalescer<K, V> {
+impl<K: Eq + Hash + Clone, V: Clone> Coalescer<K, V> {
     /// At most `running_max` questions are under way at once; further ones wait.
     pub fn new(
         running_max: usize,
@@ -67,7 +67,7 @@ impl<K: Eq + Hash + Copy, V: Clone> Coalescer<K, V> {
         }
         let is_running = state.running < self.running_max;
         let flight = Flight { is_running, asked: vec![reader], next: Vec::new() };
-        state.flights.insert(key, flight);
+        state.flights.insert(key.clone(), flight);
         if !is_running {
             return state.queue.push_back(key);
         }
@@ -103,7 +103,7 @@ impl<K: Eq + Hash + Copy, V: Clone> Coalescer<K, V> {
             let begun = Begun { owner: Arc::clone(self), key: begun, is_finished: false };
             let Err(mut refused) = (self.begin)(begun) else { return };
             refused.is_finished = true;
-            let (readers, next) = self.land(refused.key);
+            let (readers, next) = self.land(&refused.key);
             for (_, reader) in readers {
                 reader(None);
             }
@@ -112,20 +112,20 @@ impl<K: Eq + Hash + Copy, V: Clone> Coalescer<K, V> {
     }
 
     /// Ends a flight: its readers, and the question that takes its place.
-    fn land(&self, key: K) -> (Vec<(Instant, Reader<V>)>, Option<K>) {
+    fn land(&self, key: &K) -> (Vec<(Instant, Reader<V>)>, Option<K>) {
         let mut state = self.lock();
         let state = &mut *state;
-        let Some(flight) = state.flights.get_mut(&key) else { return (Vec::new(), None) };
+        let Some(flight) = state.flights.get_mut(key) else { return (Vec::new(), None) };
         let readers = std::mem::take(&mut flight.asked);
         if flight.next.is_empty() {
-            state.flights.remove(&key);
+            state.flights.remove(key);
         } else {
             flight.asked = std::mem::take(&mut flight.next);
             flight.is_running = false;
-            state.queue.push_back(key);
+            state.queue.push_back(key.clone());
         }
         let next = state.queue.pop_front();
-        match next.and_then(|next| state.flights.get_mut(&next)) {
+        match next.as_ref().and_then(|next| state.flights.get_mut(next)) {
             Some(flight) => flight.is_running = true,
             None => state.running -= 1,
         }
@@ -138,10 +138,10 @@ impl<K: Eq + Hash + Copy, V: Clone> Coalescer<K, V> {
     }
 }
 
-impl<K: Eq + Hash + Copy, V: Clone> Begun<K, V> {
+impl<K: Eq + Hash + Clone, V: Clone> Begun<K, V> {
     /// What is asked.
-    pub fn key(&self) -> K {
-        self.key
+    pub fn key(&self) -> &K {
+        &self.key
     }
 
     /// Answers everybody who asked before it began, after the next question is on its way.
@@ -153,7 +153,7 @@ impl<K: Eq + Hash + Copy, V: Clone> Begun<K, V> {
         if std::mem::replace(&mut self.is_finished, true) {
             return;
         }
-        let (readers, next) = self.owner.land(self.key);
+        let (readers, next) = self.owner.land(&self.key);
         self.owner.begin(next);
         ring_once(|| {
             for (_, reader) in readers {
@@ -163,7 +163,7 @@ impl<K: Eq + Hash + Copy, V: Clone> Begun<K, V> {
     }
 }
 
-impl<K: Eq + Hash + Copy, V: Clone> Drop for Begun<K, V> {
+impl<K: Eq + Hash + Clone, V: Clone> Drop for Begun<K, V> {
     fn drop(&mut self) {
         self.end(None);
     }
@@ -225,7 +225,7 @@ mod tests {
         drop(one);
         assert_eq!(rig.heard(), [("one", None)], "dropped without an answer");
         let two = rig.begun.try_recv().expect("it has the place");
-        assert_eq!(two.key(), 2);
+        assert_eq!(*two.key(), 2);
         two.finish(&2);
         assert_eq!(rig.heard(), [("two", Some(2)), ("two again", Some(2))]);
     }

@@ -4,6 +4,7 @@ use crate::store::lane::{LaneError, LaneThreads};
 use crate::store::mongo::{Mongo, MongoLane, MongoOptions, MongoWorker};
 use crate::store::redis::{Answer, Away, Command, RedisJob, RedisLane, RedisOptions};
 use crossbeam_channel::bounded;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What a thread of the lane to `MongoDB` is to do. Nobody hears of one that was dropped or panicked:
@@ -55,6 +56,25 @@ impl Lanes {
 }
 
 impl Lanes {
+    /// Has a thread do something with `payload`, which comes back when the lane does not take it now.
+    pub fn run<T: Send + 'static>(
+        &self,
+        payload: T,
+        task: impl FnOnce(&Mongo, T) + Send + 'static,
+    ) -> Result<(), T> {
+        let place = Arc::new(Mutex::new(Some(payload)));
+        let given = Arc::clone(&place);
+        let task: MongoTask = Box::new(move |mongo| {
+            if let Some(payload) = take(&given) {
+                task(mongo, payload);
+            }
+        });
+        match self.mongo.submit(task) {
+            Ok(()) => Ok(()),
+            Err(_) => take(&place).map_or(Ok(()), Err),
+        }
+    }
+
     /// Has Redis run a command and waits for it; for tools and audits, never for a loop.
     pub fn ask_redis(&self, command: Command) -> Answer {
         let (done, result) = bounded(1);
@@ -75,6 +95,10 @@ impl LanesThreads {
     pub fn join(self, patience: Duration) -> usize {
         self.0.into_iter().map(|threads| threads.join(patience)).sum()
     }
+}
+
+fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Does one task after the other.

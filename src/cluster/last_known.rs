@@ -11,7 +11,7 @@ pub struct LastKnown<K, V> {
     answers_max: usize,
 }
 
-impl<K: Eq + Hash + Copy, V: Clone> LastKnown<K, V> {
+impl<K: Eq + Hash, V: Clone> LastKnown<K, V> {
     /// At most `answers_max` are kept.
     pub fn new(answers_max: usize) -> Self {
         Self { answers: Mutex::default(), answers_max }

@@ -16,6 +16,8 @@ mod domain;
 mod driver;
 #[cfg(feature = "cluster")]
 mod figures;
+#[cfg(feature = "cluster")]
+mod followed;
 mod freshness;
 #[cfg(feature = "cluster")]
 mod ids;
@@ -32,6 +34,8 @@ mod message;
 #[cfg(feature = "cluster")]
 mod mongo_record;
 mod node;
+#[cfg(feature = "cluster")]
+mod opening;
 mod rebuild;
 mod record;
 mod recovery;
@@ -45,6 +49,10 @@ mod scripts;
 pub mod settings;
 mod silence;
 mod tuning;
+#[cfg(feature = "cluster")]
+pub mod view_keys;
+#[cfg(feature = "cluster")]
+mod view_reader;
 mod writer;
 
 #[cfg(feature = "cluster")]
@@ -56,6 +64,8 @@ pub use driver::{Answered, Driver, DriverOptions, LastWords};
 #[cfg(feature = "cluster")]
 pub use figures::Figures;
 #[cfg(feature = "cluster")]
+pub use followed::Followed;
+#[cfg(feature = "cluster")]
 pub use ids::Ids;
 #[cfg(feature = "cluster")]
 pub use lanes::{Lanes, LanesThreads, MongoTask};
@@ -66,7 +76,11 @@ pub use link::{Link, Pass};
 #[cfg(feature = "cluster")]
 pub use mongo_record::MongoRecord;
 #[cfg(feature = "cluster")]
+pub use opening::{ClusterError, Opened, open_record};
+#[cfg(feature = "cluster")]
 pub use scripts::ViewScripts;
+#[cfg(feature = "cluster")]
+pub use view_reader::{Questions, Shown, ViewReader, ViewReaderOptions};
 
 pub use behind::{Behind, Mode};
 pub use domain::JournalDraft;

@@ -28,6 +28,16 @@ pub enum Seen<T> {
     OtherGeneration(Option<Generation>),
 }
 
+impl<T> Seen<T> {
+    /// The same, told in another way.
+    pub fn map<U>(self, by: impl FnOnce(T) -> U) -> Seen<U> {
+        match self {
+            Self::Here(here) => Seen::Here(by(here)),
+            Self::OtherGeneration(other) => Seen::OtherGeneration(other),
+        }
+    }
+}
+
 /// All fences of the current generation at one moment; without one, Redis was emptied.
 pub type Fences = (Option<Generation>, BTreeMap<Stream, u64>);
 

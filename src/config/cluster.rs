@@ -20,6 +20,8 @@ pub struct Cluster {
     pub database: String,
     /// The collection of the gift journal.
     pub gifts: String,
+    /// The collection of the counters' journal.
+    pub counters: String,
     /// What the names of all keys in Redis begin with.
     pub prefix: String,
     /// How old a board may be that is shown while Redis is away.
@@ -59,10 +61,18 @@ impl Cluster {
             mongo: from.addresses("cluster.mongo", &["mongodb://", "mongodb+srv://"]),
             database: from.name("cluster.database"),
             gifts: from.name("cluster.gifts"),
+            counters: from.name("cluster.counters"),
             prefix: from.name("cluster.prefix"),
             stale_max: from.duration("cluster.stale_max", Duration::ZERO..=DAY),
             deadline: from.duration("cluster.deadline", Duration::from_millis(100)..=HOUR),
             takeover: from.duration("cluster.takeover", Duration::from_secs(6)..=HOUR),
+        }
+    }
+
+    /// Rules between its keys.
+    pub(super) fn check(&self, reader: &mut Reader<'_>) {
+        if self.counters == self.gifts {
+            reader.refuse("cluster.counters", "another collection than cluster.gifts");
         }
     }
 }

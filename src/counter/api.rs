@@ -205,11 +205,18 @@ impl Calls {
     ) -> Answer {
         let calls = Arc::clone(self);
         let render = move |found: Result<Found, StoreError>| {
-            let body = found.map(|found| encode(found, calls.now_s()));
-            match body {
+            let (found, age) = match found {
+                Ok(Found::Stale { found, age }) => (Ok(*found), Some(age)),
+                found => (found, None),
+            };
+            let response = match found.map(|found| encode(found, calls.now_s())) {
                 Ok(Some(body)) => Response::json(body),
                 Ok(None) => calls.failed(StoreError::Broken),
                 Err(error) => calls.failed(error),
+            };
+            match age {
+                Some(age) => response.stale(age),
+                None => response,
             }
         };
         deferral.now_or_later(

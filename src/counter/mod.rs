@@ -5,6 +5,8 @@
 //! counts users instead: a user is counted or not, and the count moves only when that changes.
 
 pub mod api;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod decode;
 mod hot_cache;
 mod hot_list;
@@ -27,6 +29,7 @@ use crate::session::Signal;
 use crate::store::{RequestKey, StoreError};
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Announced when counters changed.
 pub const COUNTER_SIGNAL: Signal = Signal(1);
@@ -166,6 +169,14 @@ pub enum Found {
     Hot(Vec<Place>),
     /// For [`Read::IsCounted`].
     IsCounted(bool),
+    /// What is within may lack what was acknowledged lately. Only from a store whose counters are
+    /// elsewhere and away.
+    Stale {
+        /// What was found, or known last.
+        found: Box<Found>,
+        /// For how long nobody knows that it lacks nothing.
+        age: Duration,
+    },
 }
 
 /// Where counters live: in memory and `SQLite` (`local`), or in Redis and `MongoDB` (`cluster`).
@@ -182,4 +193,10 @@ pub trait Store: Send + Sync {
         read: &Read,
         later: &mut dyn FnMut() -> Answer<Found>,
     ) -> Option<Result<Found, StoreError>>;
+
+    /// A hot list for those who follow it: what is known at once. A store that must ask elsewhere
+    /// begins to, and announces [`COUNTER_SIGNAL`] when the list is another.
+    fn shown(&self, read: &Read) -> Option<Found> {
+        self.read(read, &mut || Box::new(drop)).and_then(Result::ok)
+    }
 }

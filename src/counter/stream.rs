@@ -24,8 +24,8 @@ impl Streams {
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
         self.topics.get((counter_type.clone(), period, num), move || {
             let query = Read::Hot { counter_type: counter_type.clone(), period, num };
-            let read = move || match store.read(&query, &mut || Box::new(drop)) {
-                Some(Ok(Found::Hot(places))) => {
+            let read = move || match store.shown(&query) {
+                Some(Found::Hot(places)) => {
                     let json = wire::hot_list(&counter_type, period, &places);
                     Some((json, clock.now_us().unsigned_abs()))
                 }

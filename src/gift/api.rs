@@ -210,11 +210,7 @@ fn found_response(read: Read, found: Found) -> Response {
         Found::Journal { entries, next } => wire::journal(&entries, next).into(),
         Found::Fans(places) => wire::fans(&places).into(),
         Found::Stale { found, age } => {
-            // RFC 9111 has an age in whole seconds, and no warnings any more; 7234 names this one.
-            return found_response(read, *found)
-                .with_header("X-Degraded", "redis")
-                .with_header("Age", &age.as_secs().to_string())
-                .with_header("Warning", "110 fanfare \"Response is Stale\"");
+            return found_response(read, *found).stale(age);
         }
     };
     Response::json(body)

@@ -2,6 +2,7 @@
 
 use super::representation::{Coding, Representation};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A status code with its reason phrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,6 +228,15 @@ impl Response {
         let value = HeaderValue::new(value).expect("header values we write are clean ASCII");
         self.headers.push((name, value));
         self
+    }
+
+    /// Marked as one that may lack what was acknowledged in the last `age`, since Redis is away.
+    #[must_use]
+    pub fn stale(self, age: Duration) -> Self {
+        // RFC 9111 has an age in whole seconds, and no warnings any more; 7234 names this one.
+        self.with_header("X-Degraded", "redis")
+            .with_header("Age", &age.as_secs().to_string())
+            .with_header("Warning", "110 fanfare \"Response is Stale\"")
     }
 }
 

@@ -10,6 +10,7 @@ use crate::exec::Executor;
 use crate::http::{Answer, ContentType, Method, Response, RouteStats, Router};
 use crate::meter::{Counter, Tally};
 use crate::net::{ConnectionLimit, LoopStats};
+use crate::tlv::MessageStats;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +35,8 @@ struct Loops {
     stats: BTreeMap<usize, Arc<LoopStats>>,
     /// By listener; one for each loop.
     routes: Vec<(&'static str, Arc<RouteStats>)>,
+    /// Of the trading room; one for each loop that had a connection of it.
+    messages: Vec<Arc<MessageStats>>,
 }
 
 /// Adds the figures of one kind of request to a family: its labels, durations and shed requests.
@@ -110,6 +113,11 @@ impl Metrics {
         self.loops().routes.push((listener, stats));
     }
 
+    /// Adds one loop's messages of the trading room.
+    pub fn add_messages(&self, stats: Arc<MessageStats>) {
+        self.loops().messages.push(stats);
+    }
+
     /// How many requests to a route of `listener` were answered with 2xx, on all loops.
     pub fn succeeded(&self, listener: &str, method: Method, pattern: &str) -> u64 {
         let loops = self.loops();
@@ -122,6 +130,7 @@ impl Metrics {
         let mut page = Page::default();
         self.write_loops(&mut page);
         self.write_requests(&mut page);
+        self.write_messages(&mut page);
         self.write_executors(&mut page);
         for source in &self.sources {
             source(&mut page);
@@ -212,6 +221,30 @@ impl Metrics {
                 show(&mut family, &at, of);
             }
         }
+    }
+
+    fn write_messages(&self, page: &mut Page) {
+        let loops = self.loops();
+        // By id, answered and refused; without one, all ids that nobody here answers.
+        let mut all: BTreeMap<Option<u32>, [u64; 2]> = BTreeMap::new();
+        for line in loops.messages.iter().flat_map(|stats| stats.lines()) {
+            let sums = all.entry(line.id).or_default();
+            sums[0] += line.answered;
+            sums[1] += line.refused;
+        }
+        let pushes: u64 = loops.messages.iter().map(|stats| stats.pushes()).sum();
+        drop(loops);
+        let help = "Messages of the trading room that were answered, by id; refused: with an error \
+                    frame. Ids that have no meaning are `other`.";
+        let mut family = page.family("fanfare_tlv_messages_total", Kind::Counter, help);
+        for (id, sums) in all {
+            let id = id.map_or_else(|| "other".to_owned(), |id| id.to_string());
+            for (outcome, sum) in ["answered", "refused"].into_iter().zip(sums) {
+                family.value(&[("message", id.as_str()), ("outcome", outcome)], sum);
+            }
+        }
+        let help = "Frames of the trading room that were pushed, connection by connection.";
+        page.one("fanfare_tlv_pushes_total", Kind::Counter, help, pushes);
     }
 
     fn write_executors(&self, page: &mut Page) {

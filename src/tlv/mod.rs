@@ -10,6 +10,7 @@ mod pusher;
 mod responder;
 mod router;
 mod session;
+mod stats;
 
 pub use everyone::Everyone;
 pub use feed::{Feed, Feeds, Numbered, Record, TakePage};
@@ -20,6 +21,7 @@ pub use pusher::{Peer, Pusher};
 pub use responder::{Answer, Deferral, Responder, Ticket, TlvReply};
 pub use router::{Handler, Hook, Router};
 pub use session::TlvSession;
+pub use stats::{Line, MessageStats};
 
 /// A complete message, borrowed from the bytes it came in.
 #[derive(Clone, Copy, Debug)]

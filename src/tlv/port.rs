@@ -3,6 +3,7 @@
 use super::Service;
 use super::frame::Layout;
 use super::responder::TlvReply;
+use super::stats::MessageStats;
 use crate::exec::Outbox;
 use crate::limits::{SEND_BYTES_HIGH, TLV_DATA_BYTES_MAX, TLV_QUEUE_BYTES_MAX};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub struct Port<S> {
     /// Unsent bytes beyond which the next message waits.
     pub(super) answer_bytes_high: usize,
     pub(super) idle: Option<Duration>,
+    pub(super) stats: Arc<MessageStats>,
 }
 
 impl<S: Service> Port<S> {
@@ -37,7 +39,14 @@ impl<S: Service> Port<S> {
             queue_bytes_max: TLV_QUEUE_BYTES_MAX,
             answer_bytes_high: SEND_BYTES_HIGH,
             idle: None,
+            stats: MessageStats::new([]),
         }
+    }
+
+    /// Counts what is answered and pushed there.
+    #[must_use]
+    pub fn with_stats(self, stats: Arc<MessageStats>) -> Self {
+        Self { stats, ..self }
     }
 
     /// `tlv.layout`: speaks one layout only; `None` is `auto`.

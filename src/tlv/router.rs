@@ -39,6 +39,11 @@ impl<P: 'static> Router<P> {
         self
     }
 
+    /// The ids that have a handler.
+    pub fn ids(&self) -> impl Iterator<Item = u32> {
+        self.routes.iter().map(|(id, _)| *id)
+    }
+
     /// Calls `hook` after each welcome.
     #[must_use]
     pub fn on_start(mut self, hook: impl Fn(&mut Peer<'_, P>) + 'static) -> Self {

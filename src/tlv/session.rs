@@ -4,6 +4,7 @@ use super::following::{Following, Lost, Page};
 use super::frame::{Frame, HEADER_BYTES, Layout, id};
 use super::port::Port;
 use super::responder::{Decision, Ticket, TlvReply};
+use super::stats::MessageStats;
 use super::{Deferral, Message, Peer, Service};
 use crate::limits::TLV_WELCOME_DELAY;
 use crate::session::{ConnId, Event, Phase, SendQueue, Session, Topic, Turn};
@@ -36,8 +37,8 @@ pub struct TlvSession<S: Service> {
     kept: Vec<u8>,
     /// Of the newest message; grows, so that an answer to an earlier one finds nobody.
     ticket: Ticket,
-    /// The newest message has no answer yet.
-    pending: bool,
+    /// The id of the newest message, while it has no answer yet.
+    pending: Option<u32>,
     greeted: bool,
     layout: Option<Layout>,
     input: Input,
@@ -55,7 +56,7 @@ impl<S: Service> TlvSession<S> {
             uid: port.uids.fetch_add(1, Ordering::Relaxed) + 1,
             kept: Vec::new(),
             ticket: Ticket(0),
-            pending: false,
+            pending: None,
             greeted: false,
             layout: port.layout,
             input: Input::Open,
@@ -126,7 +127,7 @@ impl<S: Service> TlvSession<S> {
 
     /// May the next message be answered? One at a time, and only to a peer that reads.
     fn is_free(&self, out: &SendQueue) -> bool {
-        !self.pending && out.len() < self.port.answer_bytes_high
+        self.pending.is_none() && out.len() < self.port.answer_bytes_high
     }
 
     /// The message at the front, once it is complete. Closes when there never will be one.
@@ -158,10 +159,14 @@ impl<S: Service> TlvSession<S> {
         // A responder lost on the way answers a ticket that nobody waits for.
         let call = AssertUnwindSafe(|| port.service.call(&mut peer, message, deferral).0);
         match catch_unwind(call) {
-            Ok(Decision::Now(frame)) => self.send(&frame, out),
-            Ok(Decision::Later) => self.pending = true,
+            Ok(Decision::Now(frame)) => {
+                port.stats.answered(message.id, frame.id == id::ERROR);
+                self.send(&frame, out);
+            }
+            Ok(Decision::Later) => self.pending = Some(message.id),
             Err(_) => {
                 tracing::error!(request = message.id, "the service panicked");
+                port.stats.answered(message.id, true);
                 self.send(&Frame::busy(message.id), out);
             }
         }
@@ -213,18 +218,18 @@ impl<S: Service> TlvSession<S> {
             tracing::debug!(uid = self.uid, "a reader fell too far behind");
             self.phase = Phase::Aborted;
         } else {
+            self.port.stats.pushed();
             self.send(frame, out);
         }
     }
 
     /// Sends what the feed has, unless a message waits for its answer: the answer comes first.
     fn follow(&mut self, out: &mut SendQueue) {
-        if self.pending || self.phase != Phase::Open || self.input == Input::Ignored {
+        if self.pending.is_some() || self.phase != Phase::Open || self.input == Input::Ignored {
             return;
         }
         let Some(following) = &mut self.following else { return };
-        let layout = self.layout;
-        let send = |frame: &Frame, out: &mut SendQueue| encode(layout, frame, out);
+        let send = pushing(self.layout, &self.port.stats);
         match following.send(i64::MAX, self.port.queue_bytes_max, out, send) {
             Ok(true) => {}
             Ok(false) => following.read(self.ticket, self.conn, &self.port.outbox),
@@ -235,9 +240,8 @@ impl<S: Service> TlvSession<S> {
     /// Answers the message that waits, behind the frames of the feed that came before `seq`. Who
     /// still catches up gets the answer first.
     fn answer_before(&mut self, seq: i64, frame: &Frame, out: &mut SendQueue) {
-        let layout = self.layout;
         if let Some(following) = self.following.as_mut().filter(|following| following.is_live()) {
-            let send = |frame: &Frame, out: &mut SendQueue| encode(layout, frame, out);
+            let send = pushing(self.layout, &self.port.stats);
             // What it may not send here, `follow` will see to.
             let _ = following.send(seq, usize::MAX, out, send);
         }
@@ -245,12 +249,11 @@ impl<S: Service> TlvSession<S> {
     }
 
     fn take_page(&mut self, page: Page, out: &mut SendQueue) {
-        let layout = self.layout;
         let Some(following) = &mut self.following else { return };
-        if self.pending {
+        if self.pending.is_some() {
             return following.put_off(&page);
         }
-        let send = |frame: &Frame, out: &mut SendQueue| encode(layout, frame, out);
+        let send = pushing(self.layout, &self.port.stats);
         if let Err(lost) = following.take(page, out, send) {
             self.give_up(lost);
         }
@@ -259,6 +262,17 @@ impl<S: Service> TlvSession<S> {
     fn give_up(&mut self, lost: Lost) {
         tracing::debug!(uid = self.uid, ?lost, "a connection cannot follow any more");
         self.phase = Phase::Aborted;
+    }
+}
+
+/// Encodes frames that nobody asked for, and counts them.
+fn pushing(
+    layout: Option<Layout>,
+    stats: &MessageStats,
+) -> impl FnMut(&Frame, &mut SendQueue) + '_ {
+    move |frame, out| {
+        stats.pushed();
+        encode(layout, frame, out);
     }
 }
 
@@ -284,8 +298,8 @@ impl<S: Service> Session for TlvSession<S> {
         if self.phase == Phase::Open {
             match reply {
                 TlvReply::Answer { ticket, frame, before } => {
-                    if self.pending && ticket == self.ticket {
-                        self.pending = false;
+                    if let Some(request) = self.pending.take_if(|_| ticket == self.ticket) {
+                        self.port.stats.answered(request, frame.id == id::ERROR);
                         self.answer_before(before, &frame, turn.out);
                         // Before the next message, whose answer comes behind what this one caused.
                         self.follow(turn.out);
@@ -358,7 +372,8 @@ impl<S: Service> TlvSession<S> {
     }
 
     fn idle_deadline(&self) -> Option<Instant> {
-        let waits = self.phase == Phase::Open && self.input == Input::Open && !self.pending;
+        let waits =
+            self.phase == Phase::Open && self.input == Input::Open && self.pending.is_none();
         self.port.idle.filter(|_| waits).map(|idle| self.last_received + idle)
     }
 }

@@ -4,6 +4,7 @@
 // connection from a dead one, and the refusals that say when to come back.
 
 import { parse } from "./exact.js";
+import { authorization } from "./token.js";
 
 // The server sends a comment after 15 s without an event; twice that, and the line is dead.
 const SILENCE_MAX_MS = 35_000;
@@ -12,8 +13,8 @@ const BACK_OFF_MAX_MS = 15_000;
 
 export class Feed {
   /**
-   * `onEvent(name, data)` for each event; `onState("connecting" | "live" | "lost")`. Both are called
-   * for the newest connection only. `clockOffset` is how far the server's clock is ahead, in ms.
+   * `onEvent(name, data)` for each event; `onState("connecting" | "live" | "lost" | "locked")`, the last with
+   * the status: 401 asks for a token, 403 for another one. Both are called for the newest connection only. `clockOffset` is how far the server's clock is ahead, in ms.
    */
   constructor(onEvent, onState) {
     this.onEvent = onEvent;
@@ -53,11 +54,17 @@ export class Feed {
     const connection = new AbortController();
     this.connection = connection;
     let retryAfter = 0;
+    let locked = 0;
     try {
       this.#expectSound(connection);
-      const response = await fetch(this.url, { signal: connection.signal, cache: "no-store" });
+      const response = await fetch(this.url, {
+        signal: connection.signal,
+        cache: "no-store",
+        headers: authorization(),
+      });
       if (!response.ok) {
         retryAfter = Number(response.headers.get("Retry-After")) * 1000 || 0;
+        if (response.status === 401 || response.status === 403) locked = response.status;
         throw new Error(`status ${response.status}`);
       }
       const date = Date.parse(response.headers.get("Date"));
@@ -69,8 +76,11 @@ export class Feed {
     } catch {
       if (this.connection !== connection) return;
       this.#close();
-      this.onState(this.failures > 0 || this.heardAt ? "lost" : "connecting");
-      this.timer = setTimeout(() => this.#retryNow(), Math.max(retryAfter, this.#backOff()));
+      if (locked) this.onState("locked", locked);
+      else this.onState(this.failures > 0 || this.heardAt ? "lost" : "connecting");
+      // A token may be made valid while one waits; there is no hurry.
+      const pause = locked ? BACK_OFF_MAX_MS : this.#backOff();
+      this.timer = setTimeout(() => this.#retryNow(), Math.max(retryAfter, pause));
     }
   }
 

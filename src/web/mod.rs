@@ -6,9 +6,11 @@ mod rates;
 
 pub use rates::{Rates, Total};
 
-use crate::http::{Answer, ContentType, FieldError, Method, Request, Response, Router, Status};
+use crate::http::{
+    Answer, ContentType, FieldError, Method, Representation, Request, Response, Router, Status,
+};
 use crate::session::Topic;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Everything the page needs comes from us, nothing may be embedded in it, and no form leaves it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -41,8 +43,20 @@ const FILES: &[(&str, ContentType, &str)] = files![
     "/web/room.js" = JavaScript "room.js",
     "/web/rows.js" = JavaScript "rows.js",
     "/web/send.js" = JavaScript "send.js",
+    "/web/token.js" = JavaScript "token.js",
     "/web/mark.svg" = Svg "mark.svg",
 ];
+
+/// What `FILES` holds, in its order, for all loops: each has the name of its content, and is
+/// compressed once.
+static SHARED: LazyLock<Vec<Arc<Representation>>> = LazyLock::new(|| {
+    FILES.iter().map(|(_, _, text)| Arc::new(Representation::new(text.as_bytes()))).collect()
+});
+
+/// Paths of the files. They are the same for everybody, and hold nothing of an event.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|&(path, ..)| path)
+}
 
 /// Adds the pages, and `GET /live/stream`, which follows what `topics` makes of its query.
 #[must_use]
@@ -50,8 +64,9 @@ pub fn routes(
     router: Router,
     topics: impl Fn(&str) -> Result<Vec<Arc<dyn Topic>>, FieldError> + 'static,
 ) -> Router {
-    let router = FILES.iter().fold(router, |router, &(path, content_type, text)| {
-        router.route(Method::Get, path, move |_, _| Answer::now(file(content_type, text)))
+    let files = FILES.iter().zip(SHARED.iter());
+    let router = files.fold(router, |router, (&(path, content_type, _), shared)| {
+        router.route(Method::Get, path, move |_, _| Answer::now(file(content_type, shared)))
     });
     router.route(Method::Get, "/live/stream", move |request: &Request<'_>, _| {
         match topics(request.query) {
@@ -61,11 +76,10 @@ pub fn routes(
     })
 }
 
-fn file(content_type: ContentType, text: &'static str) -> Response {
-    Response { content_type, body: text.into(), ..Response::default() }
+/// It carries an `ETag` and is asked for each time: a new program has new files under the same names.
+fn file(content_type: ContentType, shared: &Arc<Representation>) -> Response {
+    Response { content_type, body: Arc::clone(shared).into(), ..Response::default() }
         .with_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         .with_header("X-Content-Type-Options", "nosniff")
         .with_header("Referrer-Policy", "no-referrer")
-        // A new program has new files under the same names.
-        .with_header("Cache-Control", "no-cache")
 }

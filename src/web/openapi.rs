@@ -2,7 +2,7 @@
 
 use super::FILES;
 use crate::http::ContentType;
-use crate::openapi::{COMMON, Part, answer_in, int, query, word};
+use crate::openapi::{COMMON, Part, answer_in, int, not_modified, query, word};
 use serde_json::{Value, json};
 
 /// What a browser asks for.
@@ -28,7 +28,7 @@ fn file(path: &str, content_type: ContentType) -> Value {
         _ => "A file of the pages.",
     };
     let answer = answer_in(media(content_type), "The file, which is part of the program.");
-    json!({ "summary": summary, "responses": { "200": answer } })
+    json!({ "summary": summary, "responses": { "200": answer, "304": not_modified() } })
 }
 
 fn media(content_type: ContentType) -> &'static str {

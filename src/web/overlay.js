@@ -2,6 +2,9 @@
 
 import { Board } from "./board.js";
 import { Feed } from "./feed.js";
+import { takeFromAddress } from "./token.js";
+
+takeFromAddress();
 
 const asked = new URLSearchParams(location.search);
 const query = new URLSearchParams({ num: asked.get("num") ?? "5", period: asked.get("period") ?? "all" });

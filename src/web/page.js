@@ -8,11 +8,14 @@ import { Rain } from "./rain.js";
 import { Rates } from "./rates.js";
 import { Room } from "./room.js";
 import { post, viewerId } from "./send.js";
+import { keepToken, takeFromAddress } from "./token.js";
 
 const PLACES = 10;
 const COUNTERS = 6;
 // A screen reader is told of a new leader, but not ten times a second.
 const ANNOUNCE_EVERY_MS = 5_000;
+
+takeFromAddress();
 
 const part = (id) => document.getElementById(id);
 const viewer = viewerId();
@@ -65,12 +68,38 @@ function follow() {
 
 let lostAt = 0;
 
-function showState(state) {
+const STATES = { connecting: "Connecting", live: "Live", locked: "A token is needed" };
+
+function showState(state, status) {
   lostAt = state === "lost" ? lostAt || feed.heardAt : 0;
   document.documentElement.dataset.state = state;
-  if (state !== "lost") part("status-text").textContent = state === "live" ? "Live" : "Connecting";
-  else showAge();
+  if (state === "locked") askForToken(status);
+  else if (state === "live") part("lock").hidden = true;
+  if (state === "lost") showAge();
+  else part("status-text").textContent = STATES[state];
 }
+
+// Behind a lock --------------------------------------------------------------
+
+let tried = false;
+
+function askForToken(status) {
+  if (part("lock").hidden) {
+    part("lock").hidden = false;
+    part("lock-token").focus();
+  }
+  if (status === 403) say("lock-said", "This token may not read.", "bad");
+  else if (tried) say("lock-said", "The server does not know this token.", "bad");
+}
+
+part("lock").addEventListener("submit", (event) => {
+  event.preventDefault();
+  keepToken(part("lock-token").value);
+  part("lock-token").value = "";
+  tried = true;
+  say("lock-said", "Connecting…");
+  follow();
+});
 
 function showAge() {
   if (document.documentElement.dataset.state !== "lost") return;

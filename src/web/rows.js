@@ -35,7 +35,7 @@ export function arrange(parent, items, { key, make, show }) {
 
 function slide(element, top) {
   if (top === undefined) {
-    element.animate([{ opacity: 0 }, { opacity: 1 }], { duration: SLIDE_MS / 2 });
+    element.animate([{ opacity: 0 }, { opacity: 1 }], { id: "appear", duration: SLIDE_MS / 2 });
     return;
   }
   // The box of now holds no motion of before once that has been cancelled.

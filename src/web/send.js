@@ -2,6 +2,7 @@
 // once.
 
 import { parse } from "./exact.js";
+import { authorization } from "./token.js";
 
 const ATTEMPTS = 5;
 
@@ -9,7 +10,7 @@ const ATTEMPTS = 5;
 export async function post(path, fields) {
   const request = {
     method: "POST",
-    headers: { "Content-Type": "application/json", "Idempotency-Key": key() },
+    headers: { "Content-Type": "application/json", "Idempotency-Key": key(), ...authorization() },
     body: JSON.stringify(fields),
   };
   for (let attempt = 1; ; attempt += 1) {

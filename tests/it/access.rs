@@ -1,7 +1,7 @@
 //! Who may call the public listener: tokens, scopes, rates and origins, before any router.
 
 use crate::http_rig::Peer;
-use fanfare::access::{Door, Rules, token};
+use fanfare::access::{Door, Paths, Rules, token};
 use fanfare::config::{Config, Sources};
 use fanfare::exec::Published;
 use fanfare::http::{
@@ -34,12 +34,14 @@ fn answer(text: &'static str) -> impl Fn(&Request<'_>, Deferral<'_>) -> Answer {
 fn peer(rules: &Arc<Published<Rules>>) -> Peer {
     let router = Router::new()
         .route(Method::Get, "/health", answer("healthy"))
+        .route(Method::Get, "/page", answer("page"))
         .route(Method::Get, "/board", answer("board"))
         .route(Method::Post, "/send", answer("sent"))
         .route(Method::Post, "/batch", answer("batch"))
         .route(Method::Get, "/api/hot", answer("hot"))
         .errors("/api", dialect);
-    let door = Door::new(router, rules, vec!["/batch"]);
+    let paths = Paths { reading_posts: vec!["/batch"], free: vec!["/health", "/page"] };
+    let door = Door::new(router, rules, paths);
     Peer::with_service(Rc::new(door), HttpOptions::default())
 }
 
@@ -94,6 +96,9 @@ fn a_token_opens_what_its_scope_names() {
     }
     check(&ask(&mut peer, "GET /api/hot", ""), 401, &["{\"error\":\"a token is needed"]);
     check(&ask(&mut peer, "GET /health", ""), 200, &["healthy"]);
+    for fields in ["", &writer, "Authorization: Bearer guess\r\n"] {
+        check(&ask(&mut peer, "GET /page", fields), 200, &["page"]);
+    }
     check(&ask(&mut peer, "OPTIONS /board", ""), 204, &["Allow: GET, HEAD, OPTIONS"]);
     rules.publish(self::rules(""));
     check(&ask(&mut peer, "GET /board", ""), 200, &["board"]);

@@ -71,6 +71,7 @@ impl Processes {
             .set("cluster.mongo", &format!("mongodb://{}", self.mongo))
             .set("cluster.database", &self.database)
             .set("cluster.takeover", "6s")
+            .set("counter.types.like.unique", "true")
             .set("mongo.connect_timeout", "1s")
             .set("mongo.operation_timeout", "2s")
     }
@@ -119,7 +120,7 @@ impl Processes {
 
     fn verify(&self, what: &str, promises: &Promises) {
         self.wait_ready();
-        let documents = self.journal();
+        let documents = self.documents("gifts");
         let ids: HashSet<i64> = documents.iter().map(|found| number(found, "id")).collect();
         assert_eq!(ids.len(), documents.len(), "{what}: an id is given twice");
         let by_name: BTreeMap<&str, i64> = documents
@@ -150,12 +151,12 @@ impl Processes {
         assert!(of(&promises.unmarked_reads) > 0, "{what}: no answer was checked");
     }
 
-    /// All documents, past the processes.
-    fn journal(&self) -> Vec<Document> {
+    /// All documents of a collection, past the processes.
+    pub(crate) fn documents(&self, collection: &str) -> Vec<Document> {
         let uri = format!("mongodb://{}", self.direct_mongo);
         let client = Mongo::with_uri_str(uri).expect("an address");
-        let gifts = client.database(&self.database).collection::<Document>("gifts");
-        let found = gifts.find(doc! {}).run().expect("it answers");
+        let journal = client.database(&self.database).collection::<Document>(collection);
+        let found = journal.find(doc! {}).run().expect("it answers");
         found.collect::<Result<_, _>>().expect("documents")
     }
 }

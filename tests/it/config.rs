@@ -224,6 +224,10 @@ fn a_wrong_value_is_told_what_is_allowed() {
             "[cluster]\ngifts = \"a b\"",
             "cluster.gifts = \"a b\": expected 1 to 48 letters, digits, _ or -",
         ),
+        (
+            "[cluster]\ncounters = \"gifts\"",
+            "cluster.counters = \"gifts\": expected another collection than cluster.gifts",
+        ),
         ("[mongo]\nthreads = 11", "mongo.threads = 11: expected a whole number from 1 to 10"),
         ("dev.test_data = 1", "dev.test_data = 1: expected true or false"),
         ("dev.test_data = \"true\"", "dev.test_data = \"true\": expected true or false"),

@@ -1,21 +1,17 @@
 //! The gift store of a cluster answers as the model: the suite of the local store, unchanged.
 
+use crate::cluster_lanes::{PATIENCE, open_lanes};
 use crate::gift_suite::{Backend, Setup, check_store};
-use crate::mongo_server::{MongoServer, fresh_database};
+use crate::mongo_server::fresh_database;
 use crate::redis_server::{RedisServer, wait_for};
-use fanfare::cluster::{Lanes, LanesThreads, Tuning};
+use fanfare::cluster::{LanesThreads, Tuning};
 use fanfare::exec::{Answer, Notifier, Threads};
 use fanfare::gift::cluster::{ClusterGifts, ClusterOptions};
 use fanfare::gift::{Found, Read, Store, Write, Written};
 use fanfare::store::StoreError;
-use fanfare::store::mongo::MongoOptions;
-use fanfare::store::redis::RedisOptions;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
-
-/// More than a busy machine takes for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The histories are of simulated years, which Redis does not know of: it must not forget boards
 /// whose end, by its own clock, is long past.
@@ -44,24 +40,7 @@ impl OneProcess {
     }
 
     fn start(&mut self) {
-        let mongo = MongoOptions {
-            uri: format!("mongodb://{}", MongoServer::shared().addr()),
-            database: self.database.clone(),
-            threads: 3,
-            connect_timeout: PATIENCE,
-            operation_timeout: PATIENCE,
-            queue_jobs_max: 64,
-            batch_jobs_max: 1,
-        };
-        let redis = RedisOptions {
-            urls: vec![self.redis.url()],
-            threads: 2,
-            connect_timeout: PATIENCE,
-            timeout: PATIENCE,
-            queue_jobs_max: 64,
-            batch_jobs_max: 64,
-        };
-        let (lanes, lane_threads) = Lanes::open(&mongo, &redis).expect("servers that are fit");
+        let (lanes, lane_threads) = open_lanes(&self.database, &self.redis);
         let second = Duration::from_secs(1);
         let tuning = Tuning {
             patience: PATIENCE,

@@ -7,13 +7,19 @@ mod cli;
 mod client;
 mod clients_process;
 #[cfg(feature = "cluster")]
+mod cluster_counters;
+#[cfg(feature = "cluster")]
 mod cluster_gifts;
+#[cfg(feature = "cluster")]
+mod cluster_lanes;
 #[cfg(feature = "cluster")]
 mod cluster_process;
 #[cfg(feature = "cluster")]
 mod cluster_rig;
 mod config;
 mod counter_api;
+#[cfg(feature = "cluster")]
+mod counter_cluster_suite;
 mod counter_crash;
 mod counter_local;
 mod counter_local_rig;

@@ -2,6 +2,8 @@
 
 use crate::client::Client;
 use crate::server::{Server, Start};
+use crate::tlv_client::TlvClient;
+use fanfare::tlv::Layout;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A page that kept to the rules.
@@ -242,6 +244,41 @@ fn figures_move_as_the_traffic_does() {
         assert!(page.sum(name, &[]) > 0.0, "{name}");
     }
     assert_eq!(page.count("fanfare_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1);
+}
+
+#[test]
+fn messages_of_the_room_are_counted_by_id_and_outcome() {
+    let server = Server::start();
+    let mut client = TlvClient::connect(server.tlv, Layout::Big);
+    client.refused(4, "{}");
+    let mut other = TlvClient::login(server.tlv, "900000000001");
+    client.ask(2, r#"{"customer_id":"900000000001"}"#);
+    client.ask(4, r#"{"exchange_type":"1","stock_code":"600000","quantity":3}"#);
+    client.refused(5, r#"{"exchange_type":"1","stock_code":"600000","quantity":4}"#);
+    for _ in 0..4 {
+        client.ask(99_999, "");
+    }
+    assert_eq!(client.refused(77, ""), "unknown_message");
+    // Each connection of the customer hears of the trade and of the position.
+    for _ in 0..2 {
+        other.next();
+    }
+    let page = Page::of(&server);
+    let count = |message, outcome| {
+        page.count("fanfare_tlv_messages_total", &[("message", message), ("outcome", outcome)])
+    };
+    let counts = [
+        count("2", "answered"),
+        count("4", "answered"),
+        count("4", "refused"),
+        count("5", "answered"),
+        count("5", "refused"),
+        count("99999", "answered"),
+        count("other", "answered"),
+        count("other", "refused"),
+    ];
+    assert_eq!(counts, [2, 1, 1, 0, 1, 4, 0, 1]);
+    assert_eq!(page.count("fanfare_tlv_pushes_total", &[]), 4);
 }
 
 #[test]

@@ -30,7 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("src/exec", &["store", "session", "limits", "meter"]),
     // `store` for its `RequestKey` alone: every write of every domain may carry one.
     ("src/http", &["session", "exec", "store", "limits", "meter"]),
-    ("src/tlv", &["session", "exec", "limits"]),
+    ("src/tlv", &["session", "exec", "limits", "meter"]),
     ("src/net", &["session", "exec", "limits", "meter"]),
     // What a domain says about its calls.
     ("src/openapi.rs", &["http"]),
@@ -70,7 +70,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "src/ops",
         &[
-            "http", "net", "exec", "store", "session", "limits", "log", "meter", "profile",
+            "http", "tlv", "net", "exec", "store", "session", "limits", "log", "meter", "profile",
             "openapi",
         ],
     ),

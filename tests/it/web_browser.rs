@@ -2,6 +2,7 @@
 
 use crate::browser::{Browser, ENTER, RIGHT, TAB};
 use crate::server::{Server, Start};
+use fanfare::access::token;
 use serde_json::json;
 
 /// Beyond 2^53, where a double shows another number.
@@ -188,4 +189,46 @@ fn a_demo_fills_every_part_of_the_page() {
     drop(browser);
     // The audience leaves with the server.
     server.stop();
+}
+
+#[test]
+fn a_page_behind_a_token_asks_for_it_and_keeps_it_for_the_tab() {
+    let made = [("screen", true, false), ("host", true, true)];
+    let made = made.map(|(name, read, write)| token::fresh(name, read, write).expect("random"));
+    let [(reader, kept), (host, kept_too)] = &made;
+    let server = Start::fresh().set("api.tokens", &format!("{kept},{kept_too}")).run();
+    let bearer = format!("Bearer {host}");
+    let gift = json!({"audience_id": 1, "anchor_id": 7, "worth": 5}).to_string();
+    let as_host = [("Authorization", bearer.as_str())];
+    assert_eq!(server.client().request("POST", "/gift/send", &as_host, &gift).status, 200);
+
+    let browser = Browser::start();
+    browser.open(&page(&server));
+    browser.wait_until("document.activeElement.id === 'lock-token'");
+    assert_eq!(browser.value("document.querySelector('main').checkVisibility()"), false);
+    browser.press("#lock-token", &format!("fanfare_guess{ENTER}"));
+    browser.wait_until("document.getElementById('lock-said').textContent.includes('not know')");
+    browser.press("#lock-token", &format!("{reader}{ENTER}"));
+    wait_for_order(&browser, "7");
+    assert_eq!(browser.value("document.getElementById('lock').checkVisibility()"), false);
+
+    // It may read, and no more.
+    browser.click("tr[data-key='7'] .act button");
+    browser.click("#gift button[type=submit]");
+    browser.wait_until("document.getElementById('gift-said').textContent.includes('scope')");
+    browser.open(&page(&server));
+    wait_for_order(&browser, "7");
+
+    // Who may write says so behind the address, which then forgets it.
+    browser.open("about:blank");
+    browser.open(&format!("{}#token={host}", page(&server)));
+    wait_for_order(&browser, "7");
+    assert_eq!(browser.value("location.href"), page(&server));
+    browser.click("tr[data-key='7'] .act button");
+    browser.click("#gift button[type=submit]");
+    browser.wait_until("document.getElementById('gift-said').textContent.includes('on disk')");
+
+    browser.open(&format!("{}overlay?num=3#token={reader}", page(&server)));
+    wait_for_order(&browser, "7");
+    assert_eq!(browser.value("location.hash"), "");
 }

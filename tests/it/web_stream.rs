@@ -38,6 +38,9 @@ fn every_file_of_the_page_is_served_under_a_strict_policy() {
             "{policy}"
         );
         assert_eq!(reply.header("X-Content-Type-Options"), Some("nosniff"));
+        let etag = reply.header("ETag").expect("a tag");
+        let again = client.request("GET", &target, &[("If-None-Match", etag)], "");
+        assert_eq!((again.status, again.body.as_slice()), (304, &b""[..]), "{target}");
         let text = String::from_utf8(reply.body).expect("text");
         // What a page names and what a module imports.
         for mark in ["=\"/web/", "from \"./"] {

@@ -1,4 +1,4 @@
-//! `fanfare rebuild`: has a process of a cluster make the boards anew, and shows how far it is.
+//! `fanfare rebuild`: has a process of a cluster make boards and counters anew, and shows how far it is.
 
 use super::{operator_client, progress, say};
 use crate::config::Config;
@@ -7,7 +7,9 @@ use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
-const PATH: &str = "/gift/rebuild";
+/// What is made anew, one after the other.
+const VIEWS: [(&str, &str); 2] =
+    [("boards", "/gift/rebuild"), ("counters", "/api/v1/counter/rebuild")];
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,11 +32,19 @@ struct State {
 
 /// Begins, and waits for the end.
 pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
+    for (name, path) in VIEWS {
+        rebuild(config, path)?;
+        say(&format!("the {name} are made anew from the journal\n"))?;
+    }
+    Ok(())
+}
+
+fn rebuild(config: &Config, path: &str) -> Result<(), Box<dyn Error>> {
     let state = |body: Vec<u8>| serde_json::from_slice(&body).map(|answer: Answer| answer.data);
-    let before = state(operator_client::post(config, PATH)?)?.finished;
+    let before = state(operator_client::post(config, path)?)?.finished;
     let bar = progress::items("reading batches", 0);
     loop {
-        let State { read, of, finished } = state(operator_client::get(config, PATH)?)?;
+        let State { read, of, finished } = state(operator_client::get(config, path)?)?;
         if finished > before {
             break;
         }
@@ -45,5 +55,5 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
         thread::sleep(PAUSE);
     }
     bar.finish_and_clear();
-    say("the boards are made anew from the journal\n")
+    Ok(())
 }

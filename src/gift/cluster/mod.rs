@@ -9,8 +9,6 @@ mod boards;
 mod document;
 mod draft;
 #[cfg(feature = "cluster")]
-mod follow;
-#[cfg(feature = "cluster")]
 mod lookup;
 mod place_name;
 #[cfg(feature = "cluster")]
@@ -23,7 +21,7 @@ mod view;
 pub use draft::Draft;
 pub use place_name::PlaceName;
 #[cfg(feature = "cluster")]
-pub use store::{ClusterError, ClusterGifts, ClusterOptions};
+pub use store::{ClusterGifts, ClusterOptions};
 
 pub use rules::{BoardId, Delta, Rules, Sums};
 pub use view::{Board, Keys, View};

@@ -1,29 +1,31 @@
 //! The gift store of a cluster: journal in `MongoDB`, boards in Redis, shared by all loops.
 
 use super::audit::ClusterAuditor;
-use super::boards::{ALL, Boards, Question};
-use super::follow::Followed;
+use super::boards::{ALL, BoardReads, Boards, Question, found};
 use super::lookup::{self, Lookup, Target};
 use super::redis_view::RedisView;
 use super::{BoardId, Draft, Outcome, Rules, Sums};
 use crate::calendar::{Calendar, Keep};
-use crate::cluster::settings::{self, Agreed};
-use crate::cluster::{Coalescer, Driver, DriverOptions, Figures, Ids, Lanes, MongoRecord, Tuning};
+use crate::cluster::{
+    Begun, ClusterError, Coalescer, Driver, DriverOptions, Figures, Followed, Ids, Lanes,
+    MongoRecord, Shown, Tuning, ViewReaderOptions, open_record,
+};
 use crate::exec::{Answer, Notifier, Threads};
-use crate::gift::{Entry, Found, Gift, Period, Read, Span, Store, TopQuery, Write, Written};
-use crate::limits::{GIFT_CLUSTER_WRITERS, GIFT_LOOKUPS_WAITING_MAX};
+use crate::gift::{
+    Entry, Found, GIFT_SIGNAL, Gift, Period, Read, Span, Store, TopQuery, Write, Written,
+};
+use crate::limits::{
+    GIFT_BOARD_READS_MAX, GIFT_BOARDS_KNOWN_MAX, GIFT_CLUSTER_WRITERS, GIFT_LOOKUPS_WAITING_MAX,
+};
 use crate::store::lane::{Late, Watch};
-use crate::store::mongo::{Mongo, MongoError};
+use crate::store::mongo::Mongo;
 use crate::store::{Audit, Clock, RequestKey, StoreError};
 use jiff::tz::TimeZone;
 use mongodb::bson::{Document, doc};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
-
-/// What indexes and a block of numbers may take at a start.
-const PREPARE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the driver's turns find the store, which is made after the driver.
 type Turns = Arc<OnceLock<Weak<Inner>>>;
@@ -57,29 +59,6 @@ pub struct ClusterOptions {
     pub notifier: Arc<Notifier>,
 }
 
-/// Why the store did not open.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// `MongoDB` did not do what a start needs.
-    #[error("MongoDB cannot be prepared: {0}; check that the user may create indexes and write")]
-    Mongo(#[from] MongoError),
-    /// It did not in time.
-    #[error("MongoDB did not answer in time; check that it runs")]
-    Late,
-    /// Processes that live have other settings.
-    #[error(
-        "the other processes of this cluster run with {theirs}: give this one the same time_zone, \
-         gift.keep and cluster.takeover, or stop them first"
-    )]
-    Settings {
-        /// What they have.
-        theirs: String,
-    },
-    /// The system gave no thread.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[from] std::io::Error),
-}
-
 /// The gift store of a cluster.
 pub struct ClusterGifts(Arc<Inner>);
 
@@ -89,7 +68,7 @@ struct Inner {
     view: Arc<RedisView>,
     boards: Boards,
     lookups: Arc<Coalescer<Lookup, Result<Found, StoreError>>>,
-    followed: Arc<Followed>,
+    followed: Arc<Followed<Question, Found>>,
     ids: Arc<Ids>,
     calendar: Calendar,
     keep: Keep,
@@ -106,34 +85,25 @@ impl ClusterGifts {
     pub fn open(lanes: &Lanes, options: ClusterOptions) -> Result<(Self, Threads), ClusterError> {
         let record: MongoRecord<Draft> = MongoRecord::new(&options.journal);
         let (journal, state) = (Arc::clone(record.journal()), Arc::clone(record.state()));
-        let prepared: MongoRecord<Draft> = MongoRecord::new(&options.journal);
-        let of_ids = Arc::clone(&state);
         let (common, takeover) = (settings_of(&options), options.tuning.silence_max);
-        let prepare = move |mongo: &Mongo| {
-            prepared.prepare(mongo)?;
-            let agreed = settings::agree(mongo, &of_ids, &common, takeover)?;
-            Ok::<_, MongoError>((agreed, Ids::take_block(mongo, &of_ids)?))
-        };
-        let patience = PREPARE_PATIENCE + takeover;
-        let (agreed, first) = lanes.ask_mongo(patience, prepare).ok_or(ClusterError::Late)??;
-        if let Agreed::Others(theirs) = agreed {
-            return Err(ClusterError::Settings { theirs });
-        }
-        let ids = Arc::new(Ids::new(lanes.clone(), &state, first));
+        let opened = open_record::<Draft>(lanes, &journal, common, takeover)?;
+        let ids = Arc::new(Ids::new(lanes.clone(), &state, opened.first));
         let view = Arc::new(RedisView::new(&options.tag, options.tuning.total_max));
         let turns = Turns::default();
         let driver = driver_options(&options, &ids, &state, &turns);
         let (driver, thread) = Driver::start(lanes, record, Arc::clone(&view) as _, driver)?;
         let driver = Arc::new(driver);
         let redis = lanes.redis.clone();
-        let boards = Boards::new(Arc::clone(&view), redis, Arc::clone(&driver), options.stale_max);
+        let reads = Arc::new(BoardReads::new(Arc::clone(&view)));
+        let boards = Boards::new(reads, redis, Arc::clone(&driver), reader_options(&options));
+        let notifier = options.notifier;
         let inner = Arc::new(Inner {
             lookups: lookups(lanes, &journal),
             lanes: lanes.clone(),
             driver,
             view,
             boards,
-            followed: Arc::new(Followed::new(options.notifier)),
+            followed: Arc::new(Followed::new(move || notifier.announce(GIFT_SIGNAL))),
             ids,
             calendar: Calendar::new(options.zone),
             keep: options.keep,
@@ -145,7 +115,7 @@ impl ClusterGifts {
         });
         // It is empty: nobody else has it.
         let _ = turns.set(Arc::downgrade(&inner));
-        if agreed == Agreed::Changed {
+        if opened.settings_changed {
             tracing::warn!("the settings of this cluster are others now: the boards are made anew");
             inner.driver.rebuild();
         }
@@ -228,11 +198,12 @@ impl Store for ClusterGifts {
                 return None;
             }
         };
-        let shown = inner.boards.without_asking(question);
+        let shown = inner.boards.without_asking(&question);
         if shown.is_none() {
-            inner.boards.ask(question, later());
+            let answer = later();
+            inner.boards.ask(question, move |read| answer(found(read)));
         }
-        shown
+        shown.map(found)
     }
 
     fn version(&self) -> u64 {
@@ -350,7 +321,13 @@ impl Inner {
     fn turn(&self, now: Instant) {
         self.boards.expire(now, self.deadline);
         self.lookups.expire(now, self.deadline);
-        self.followed.look(now, &self.boards);
+        self.followed.look(now, |question, followed| {
+            self.boards.ask(question, move |read| {
+                if let Ok(Shown::Fresh(found) | Shown::Stale(found, _)) = read {
+                    followed.saw(&question, found);
+                }
+            });
+        });
     }
 }
 
@@ -362,6 +339,14 @@ fn settings_of(options: &ClusterOptions) -> Document {
     doc! {
         "time_zone": zone, "takeover_ms": takeover_ms, "keep_hour_s": hour_s,
         "keep_day_s": day_s, "keep_week_s": week_s,
+    }
+}
+
+fn reader_options(options: &ClusterOptions) -> ViewReaderOptions {
+    ViewReaderOptions {
+        running_max: GIFT_BOARD_READS_MAX,
+        known_max: GIFT_BOARDS_KNOWN_MAX,
+        stale_max: options.stale_max,
     }
 }
 
@@ -399,27 +384,16 @@ fn driver_options(
 /// always find one.
 fn lookups(lanes: &Lanes, journal: &Arc<str>) -> Arc<Coalescer<Lookup, Result<Found, StoreError>>> {
     let running_max = (lanes.mongo.threads() / 2).max(1);
-    let (mongo, journal) = (lanes.mongo.clone(), Arc::clone(journal));
+    let (lanes, journal) = (lanes.clone(), Arc::clone(journal));
     Coalescer::new(running_max, move |begun| {
-        // In a place of its own, so that it comes back from a lane that does not take the task.
-        let (place, journal) = (Arc::new(Mutex::new(Some(begun))), Arc::clone(&journal));
-        let given = Arc::clone(&place);
-        let task = Box::new(move |mongo: &Mongo| {
-            let Some(begun) = take(&given) else { return };
-            let found = lookup::look_up(mongo, &journal, begun.key());
+        let journal = Arc::clone(&journal);
+        lanes.run(begun, move |mongo, begun: Begun<_, _>| {
+            let found = lookup::look_up(mongo, &journal, *begun.key());
             begun.finish(&found.map_err(|error| {
                 if error.is_away() { StoreError::Unavailable } else { StoreError::Broken }
             }));
-        });
-        match mongo.submit(task) {
-            Ok(()) => Ok(()),
-            Err(_) => take(&place).map_or(Ok(()), Err),
-        }
+        })
     })
-}
-
-fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
-    place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 fn written(outcome: Outcome) -> Result<Written, StoreError> {
