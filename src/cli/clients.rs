@@ -119,6 +119,13 @@ pub struct TortureOptions {
     /// something broke.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Torture three processes of its own on the servers of the cluster that this file describes,
+    /// instead of a server of its own. Needs --write-to-the-cluster.
+    #[arg(long, value_name = "FILE", requires = "write_to_the_cluster", conflicts_with = "dir")]
+    pub config: Option<PathBuf>,
+    /// Gifts may be written to the cluster's database, where they stay; to anchors beyond 2^62.
+    #[arg(long, requires = "config")]
+    pub write_to_the_cluster: bool,
     /// Choose accounts, amounts, pauses and torn sectors as a run that printed this seed did.
     #[arg(long)]
     pub seed: Option<u64>,

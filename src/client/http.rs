@@ -33,6 +33,8 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The server did it before, and answers as it did then (`Idempotent-Replayed`).
     pub replayed: bool,
+    /// It may be older than what was acknowledged (`Warning`).
+    pub stale: bool,
     /// The whole body.
     pub body: &'a [u8],
 }
@@ -61,10 +63,10 @@ impl HttpConnection {
     pub fn exchange(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
         self.reader.get_mut().write_all(request)?;
         self.read_head()?;
-        let Head { status, replayed, length } = parse_head(&self.head)?;
+        let Head { status, replayed, stale, length } = parse_head(&self.head)?;
         self.body.resize(length, 0);
         self.reader.read_exact(&mut self.body)?;
-        Ok(Answer { status, replayed, body: &self.body })
+        Ok(Answer { status, replayed, stale, body: &self.body })
     }
 
     /// The socket alone, without this side's buffers.
@@ -112,6 +114,7 @@ pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str)
 struct Head {
     status: u16,
     replayed: bool,
+    stale: bool,
     length: usize,
 }
 
@@ -128,6 +131,7 @@ fn parse_head(head: &[u8]) -> io::Result<Head> {
         str::from_utf8(field.value).ok()
     };
     let replayed = field("idempotent-replayed") == Some("true");
+    let stale = field("warning").is_some();
     let length = match field("content-length").and_then(|value| value.parse().ok()) {
         Some(length) if length <= BODY_BYTES_MAX => length,
         Some(_) => return Err(invalid("the answer is too long")),
@@ -135,7 +139,7 @@ fn parse_head(head: &[u8]) -> io::Result<Head> {
         None if status == 204 || status == 304 => 0,
         None => return Err(invalid("the answer has no Content-Length")),
     };
-    Ok(Head { status, replayed, length })
+    Ok(Head { status, replayed, stale, length })
 }
 
 fn invalid(why: &str) -> io::Error {

@@ -1,6 +1,6 @@
 //! Clients that write until the blow, and come back with everything they asked.
 
-use super::deed::{Addresses, Deed, Domain, Hand, Reply};
+use super::deed::{Addresses, Deed, Domain, Hand, RECOVERY_MAX, RETRY_PAUSE, Reply};
 use super::power::Dice;
 use crate::client::http::HttpConnection;
 use serde_json::Value;
@@ -12,12 +12,6 @@ use std::time::{Duration, Instant};
 
 /// Clients of each domain.
 const CLIENTS: u32 = 6;
-
-/// Until a refused write is sent again.
-const RETRY_PAUSE: Duration = Duration::from_millis(5);
-
-/// A server that still refuses after so long has not recovered.
-const RECOVERY_MAX: Duration = Duration::from_secs(60);
 
 /// A write, and what the server said to it.
 struct Attempt {
@@ -92,10 +86,11 @@ impl Crew {
         self.teams.iter().map(|team| team.tally.acknowledged).sum()
     }
 
-    /// Writes for the time `calm`, then through the blow; afterwards nobody writes.
+    /// Writes to the servers, a client to each in turn, for the time `calm`, then through the blow;
+    /// afterwards nobody writes.
     pub(super) fn write(
         &mut self,
-        server: &Addresses,
+        servers: &[Addresses],
         calm: Duration,
         blow: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
@@ -106,7 +101,7 @@ impl Crew {
         let written = thread::scope(|scope| {
             let mut writers = Vec::new();
             for (number, team) in teams.iter().enumerate() {
-                for client in 0..CLIENTS {
+                for (client, server) in (0..CLIENTS).zip(servers.iter().cycle()) {
                     let domain = &*team.domain;
                     let name = format!("{seed}-{round}-{number}-{client}");
                     let dice =
@@ -133,17 +128,19 @@ impl Crew {
         Ok(())
     }
 
-    /// Sends all writes of the round again, and compares the balances.
-    pub(super) fn verify(&mut self, server: &Addresses) -> io::Result<()> {
+    /// Sends all writes of the round again, and compares the balances that each server shows.
+    pub(super) fn verify(&mut self, servers: &[Addresses]) -> io::Result<()> {
         thread::scope(|scope| {
             let teams: Vec<_> =
-                self.teams.iter_mut().map(|team| scope.spawn(|| team.verify(server))).collect();
+                self.teams.iter_mut().map(|team| scope.spawn(|| team.verify(servers))).collect();
             for team in teams {
                 team.join().map_err(|_| io::Error::other("a check panicked"))??;
             }
             Ok::<_, io::Error>(())
         })?;
-        self.audit_failures.extend(audit(server)?);
+        for server in servers {
+            self.audit_failures.extend(audit(server)?);
+        }
         Ok(())
     }
 }
@@ -186,7 +183,7 @@ fn write(
 }
 
 impl Team {
-    fn verify(&mut self, server: &Addresses) -> io::Result<()> {
+    fn verify(&mut self, servers: &[Addresses]) -> io::Result<()> {
         let attempts = std::mem::take(&mut self.attempts);
         for attempt in &attempts {
             *self.asked.entry(attempt.deed.account).or_default() += attempt.deed.amount;
@@ -196,9 +193,11 @@ impl Team {
         let domain = &*self.domain;
         let share = attempts.len().div_ceil(CLIENTS as usize).max(1);
         let lost = thread::scope(|scope| {
-            let parts = attempts.chunks(share);
-            let parts: Vec<_> =
-                parts.map(|part| scope.spawn(move || repeat(domain, server, part))).collect();
+            // Not to the server that they were first sent to, if there is another.
+            let parts = attempts.chunks(share).zip(servers.iter().cycle().skip(1));
+            let parts: Vec<_> = parts
+                .map(|(part, server)| scope.spawn(move || repeat(domain, server, part)))
+                .collect();
             let mut lost = 0;
             for part in parts {
                 lost += part.join().map_err(|_| io::Error::other("a repetition panicked"))??;
@@ -208,11 +207,17 @@ impl Team {
         self.tally.lost += lost;
         // From the last round's differences nothing is carried over: these are those of now.
         (self.tally.doubled, self.tally.drift) = (0, 0);
-        let mut hand = domain.connect(server)?;
-        for (account, asked) in &self.asked {
-            let balance = hand.balance(*account)?;
-            self.tally.doubled += (balance - asked).max(0);
-            self.tally.drift += (asked - balance).max(0);
+        for server in servers {
+            let mut hand = domain.connect(server)?;
+            let (mut doubled, mut drift) = (0, 0);
+            for (account, asked) in &self.asked {
+                let balance = hand.balance(*account)?;
+                doubled += (balance - asked).max(0);
+                drift += (asked - balance).max(0);
+            }
+            // Servers of a cluster show the same board: the worst counts, not the sum.
+            self.tally.doubled = self.tally.doubled.max(doubled);
+            self.tally.drift = self.tally.drift.max(drift);
         }
         Ok(())
     }
@@ -242,9 +247,13 @@ fn insist(hand: &mut dyn Hand, deed: &Deed) -> io::Result<(Option<i64>, bool)> {
     Err(io::Error::other(format!("writes are still refused {seconds} s after the blow")))
 }
 
-/// The names of the audit's checks that fail.
+/// The names of the audit's checks that fail, once the server can audit.
 fn audit(server: &Addresses) -> io::Result<Vec<String>> {
     let mut operator = HttpConnection::open(server.admin, super::deed::ANSWER_TIMEOUT)?;
+    let start = Instant::now();
+    while operator.get("/audit")?.status == 503 && start.elapsed() < RECOVERY_MAX {
+        thread::sleep(RETRY_PAUSE);
+    }
     let answer = operator.get("/audit")?;
     let report: Value = serde_json::from_slice(answer.body)
         .map_err(|_| super::deed::wrong("GET /audit", &answer))?;
@@ -328,7 +337,7 @@ mod tests {
         let mut team = Team { domain, asked, attempts, tally };
         let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
         let nowhere = Addresses { http: nowhere, tlv: nowhere, admin: nowhere };
-        team.verify(&nowhere).expect("it answers");
+        team.verify(&[nowhere]).expect("it answers");
         team.tally
     }
 

@@ -8,6 +8,12 @@ use std::time::Duration;
 /// A server that says nothing for so long has hung.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A server that still refuses, or is behind, after so long has not recovered.
+pub(super) const RECOVERY_MAX: Duration = Duration::from_secs(60);
+
+/// Until something is tried again.
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(5);
+
 /// Where a server listens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Addresses {

@@ -1,11 +1,32 @@
 //! Gifts under torture: an account is an anchor, its balance the worth it received.
 
-use super::deed::{Addresses, Deed, Domain, Hand, Reply, get, http, post, wrong};
+use super::deed::{
+    Addresses, Deed, Domain, Hand, RECOVERY_MAX, RETRY_PAUSE, Reply, http, post, wrong,
+};
 use crate::client::http::HttpConnection;
 use serde_json::Value;
 use std::io;
+use std::thread;
+use std::time::Instant;
 
-pub(super) struct Gifts;
+pub(super) struct Gifts {
+    /// Account 1 is the anchor behind this one.
+    before_first: i64,
+}
+
+impl Gifts {
+    /// To anchors 1, 2, 3 …, of a board that nobody else writes to.
+    pub(super) fn alone() -> Self {
+        Self { before_first: 0 }
+    }
+
+    /// To anchors that nobody has, on a board that others write to: beyond 2^62, and others in every
+    /// run.
+    pub(super) fn among_others(seed: u64) -> Self {
+        let run = i64::try_from(seed % (1 << 32)).unwrap_or(0);
+        Self { before_first: (1 << 62) + run * 1_024 }
+    }
+}
 
 impl Domain for Gifts {
     fn name(&self) -> &'static str {
@@ -17,7 +38,7 @@ impl Domain for Gifts {
     }
 
     fn connect(&self, server: &Addresses) -> io::Result<Box<dyn Hand>> {
-        Ok(Box::new(Sender(http(server)?)))
+        Ok(Box::new(Sender { connection: http(server)?, before_first: self.before_first }))
     }
 
     fn accounts(&self) -> u32 {
@@ -29,24 +50,42 @@ impl Domain for Gifts {
     }
 }
 
-struct Sender(HttpConnection);
+struct Sender {
+    connection: HttpConnection,
+    before_first: i64,
+}
 
 impl Hand for Sender {
     fn act(&mut self, deed: &Deed) -> io::Result<Reply> {
         let (path, Deed { account, amount, key }) = ("/gift/send", deed);
-        let body = format!(r#"{{"audience_id":1,"anchor_id":{account},"worth":{amount}}}"#);
-        let Some(answer) = post(&mut self.0, path, key, &body)? else { return Ok(Reply::Refused) };
+        let anchor = self.before_first + i64::from(*account);
+        let body = format!(r#"{{"audience_id":1,"anchor_id":{anchor},"worth":{amount}}}"#);
+        let Some(answer) = post(&mut self.connection, path, key, &body)? else {
+            return Ok(Reply::Refused);
+        };
         let value: Value = serde_json::from_slice(answer.body).map_err(|_| wrong(path, &answer))?;
         let id = value["data"]["id"].as_i64().ok_or_else(|| wrong(path, &answer))?;
         Ok(Reply::Done { id: Some(id), replayed: answer.replayed })
     }
 
+    /// Waits while the board may be behind, as that of a cluster may.
     fn balance(&mut self, account: u32) -> io::Result<i64> {
-        let target = format!("/gift/worth?id={account}");
-        if self.0.get(&target)?.status == 404 {
-            return Ok(0);
+        let target = format!("/gift/worth?id={}", self.before_first + i64::from(account));
+        let start = Instant::now();
+        while start.elapsed() < RECOVERY_MAX {
+            let answer = self.connection.get(&target)?;
+            match answer.status {
+                _ if answer.stale || answer.status == 503 => thread::sleep(RETRY_PAUSE),
+                404 => return Ok(0),
+                200 => {
+                    let value: Value = serde_json::from_slice(answer.body)?;
+                    let total = value["data"]["total_worth"].as_i64();
+                    return total.ok_or_else(|| io::Error::other(target));
+                }
+                _ => return Err(wrong(&target, &answer)),
+            }
         }
-        let value = get(&mut self.0, &target)?;
-        value["data"]["total_worth"].as_i64().ok_or_else(|| io::Error::other(target))
+        let seconds = RECOVERY_MAX.as_secs();
+        Err(io::Error::other(format!("{target} is still behind {seconds} s after the blow")))
     }
 }

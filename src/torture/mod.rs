@@ -5,6 +5,7 @@
 //! do that saw no answer: an acknowledged one must be answered as it was the first time, and each must
 //! count once, whatever happened. Then balances are compared with the sums of all that was ever asked.
 
+mod cluster;
 mod counter;
 mod crew;
 mod deed;
@@ -57,8 +58,11 @@ impl Blow {
 
 /// Runs for the time that was asked for; fails when a promise broke.
 pub fn run(options: &TortureOptions) -> Result<(), Box<dyn Error>> {
-    let bed = Bed::new(options.dir.as_deref())?;
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(1..1 << 32));
+    if let Some(config) = &options.config {
+        return cluster::run(config, options.duration, seed);
+    }
+    let bed = Bed::new(options.dir.as_deref())?;
     let mut dice = Dice::new(seed);
     let mut server = Server::start(&bed)?;
     let mut domains: Vec<Box<dyn Domain>> = Vec::new();
@@ -100,7 +104,7 @@ pub fn run(options: &TortureOptions) -> Result<(), Box<dyn Error>> {
 
 fn all_domains() -> [Box<dyn Domain>; 4] {
     [
-        Box::new(gift::Gifts),
+        Box::new(gift::Gifts::alone()),
         Box::new(counter::Counters),
         Box::new(rain::Rain),
         Box::new(trade::Room),
@@ -119,14 +123,14 @@ fn round(
     let mut server = match blow {
         Blow::Kill | Blow::PowerCut => {
             let addresses = server.addresses;
-            crew.write(&addresses, calm, || server.kill())?;
+            crew.write(&[addresses], calm, || server.kill())?;
             if blow == Blow::PowerCut {
                 bed.cut_power(dice)?;
             }
             Server::start(bed)?
         }
         Blow::DiskFull => {
-            crew.write(&server.addresses, calm, || {
+            crew.write(&[server.addresses], calm, || {
                 bed.set_fault("full")?;
                 std::thread::sleep(FULL);
                 bed.set_fault("")
@@ -134,6 +138,6 @@ fn round(
             server
         }
     };
-    crew.verify(&server.addresses).map_err(|error| server.explain(&error))?;
+    crew.verify(&[server.addresses]).map_err(|error| server.explain(&error))?;
     Ok(server)
 }

@@ -5,6 +5,7 @@ use super::power::Bed;
 use std::error::Error;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 
@@ -23,8 +24,7 @@ pub(super) struct Server {
 impl Server {
     /// Starts it and waits until it is ready.
     pub(super) fn start(bed: &Bed) -> Result<Self, Box<dyn Error>> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(bed.live());
+        let mut command = on_loopback(&bed.live())?;
         // What the caller has set is for its own server.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("FANFARE__") {
@@ -39,6 +39,26 @@ impl Server {
         for (name, value) in bed.environment() {
             command.env(name, value);
         }
+        Self::spawn(command)
+    }
+
+    /// Starts one more process of the cluster that a configuration names, as the environment
+    /// completes it, and waits until it is ready. Its own listeners are free ports of loopback, open
+    /// to whoever is on this machine.
+    pub(super) fn join(config: &Path, data: &Path) -> Result<Self, Box<dyn Error>> {
+        let mut command = on_loopback(data)?;
+        command.arg("--config").arg(config);
+        for name in ["FANFARE__TLV__LISTEN", "FANFARE__ADMIN__LISTEN"] {
+            command.env(name, "127.0.0.1:0");
+        }
+        for name in ["FANFARE__ADMIN__TOKEN", "FANFARE__API__TOKENS"] {
+            command.env(name, "");
+        }
+        command.env("FANFARE__API__ADDRESS_RATE", "0");
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Result<Self, Box<dyn Error>> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let Some(stdout) = child.stdout.take() else { return Err("no standard output".into()) };
         let mut lines = BufReader::new(stdout);
@@ -77,6 +97,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// This program, as a server on a free port.
+fn on_loopback(data: &Path) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    Ok(command)
 }
 
 fn addresses(lines: &mut BufReader<ChildStdout>) -> Result<Addresses, Box<dyn Error>> {

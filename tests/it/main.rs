@@ -110,6 +110,8 @@ mod tidy;
 mod tlv_client;
 mod tlv_session;
 mod tlv_talk;
+#[cfg(feature = "cluster")]
+mod torture_cluster;
 mod trade_clients;
 mod trade_crash;
 mod trade_model;
