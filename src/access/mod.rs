@@ -10,7 +10,9 @@ pub mod token;
 pub use rules::Rules;
 
 use crate::exec::{Follower, Published};
-use crate::http::{Answer, Deferral, Method, Place, Request, Router, Service, Status, Times};
+use crate::http::{
+    Answer, Deferral, ErrorRenderer, Method, Place, Request, Router, Service, Status, Times,
+};
 use rules::{Need, Refusal};
 use std::sync::Arc;
 
@@ -82,6 +84,10 @@ impl Service for Door {
             Some(fields) => answer.with_fields(fields),
             None => answer,
         }
+    }
+
+    fn renderer(&self, path: &str) -> ErrorRenderer {
+        self.router.renderer(path)
     }
 
     fn answered(&self, place: Place, code: u16, times: Option<&Times>) {

@@ -3,6 +3,7 @@
 //! Never that to the one under way: it may have been decided before what this reader was promised
 //! to see.
 
+use crate::exec::ring_once;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -154,9 +155,11 @@ impl<K: Eq + Hash + Clone, V: Clone> Begun<K, V> {
         }
         let (readers, next) = self.owner.land(&self.key);
         self.owner.begin(next);
-        for (_, reader) in readers {
-            reader(value.cloned());
-        }
+        ring_once(|| {
+            for (_, reader) in readers {
+                reader(value.cloned());
+            }
+        });
     }
 }
 

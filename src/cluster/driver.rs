@@ -15,6 +15,7 @@ use super::mongo_record::MongoRecord;
 use super::node::Node;
 use super::scripts::ViewScripts;
 use super::tuning::Tuning;
+use crate::exec::ring_once;
 use crate::store::Clock;
 use crate::store::mongo::{Mongo, MongoError};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -291,9 +292,11 @@ impl<T: JournalDocument> Thread<T> {
             self.node.handle(now, event, &mut out);
         }
         self.node.ask(now, asks.drain(..), &mut out);
-        for command in out {
-            self.obey(command);
-        }
+        ring_once(|| {
+            for command in out {
+                self.obey(command);
+            }
+        });
         self.tickets.expire(instant, self.options.deadline, &self.figures);
         self.publish(instant, now);
         if instant >= self.next_turn {

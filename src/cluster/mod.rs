@@ -36,6 +36,7 @@ mod mongo_record;
 mod node;
 #[cfg(feature = "cluster")]
 mod opening;
+mod pure_view;
 mod rebuild;
 mod record;
 mod recovery;
@@ -91,6 +92,7 @@ pub use message::{
     RedisRequest, Ticket,
 };
 pub use node::Node;
+pub use pure_view::{PureBoards, PureKeys, PureView};
 pub use rebuild::Rebuild;
 pub use record::{Fate, Record, Stream};
 pub use replay::{Replay, Step};

@@ -6,6 +6,7 @@ use super::wire::Named;
 use super::{Action, Counter, Id, Path, Period, REASON_BYTES, Read, Types, Write};
 use crate::http::{FieldError, Object, Query, Request, Value, request_key};
 use crate::store::RequestKey;
+use std::sync::Arc;
 
 /// Counters of one batch.
 pub(super) const BATCH_MAX: usize = 1_000;
@@ -77,12 +78,13 @@ pub(super) fn batch(request: &Request<'_>) -> Result<(Dialect, Vec<Named>), Fiel
     if !(1..=BATCH_MAX).contains(&list.len()) {
         return Err(FieldError::new(name, format!("1 to {BATCH_MAX} of them")));
     }
-    let read = |(index, item): (usize, &Value<'_>)| {
+    let mut all: Vec<Named> = Vec::with_capacity(list.len());
+    for (index, item) in list.iter().enumerate() {
         let place = || format!("{name}[{index}]");
         let object = item.as_object().ok_or_else(|| FieldError::new(place(), "an object"))?;
-        named(object).map_err(|error| error.within(&place()))
-    };
-    let all = list.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        let before = all.last().map(|named| &named.counter.counter_type);
+        all.push(named_after(before, object).map_err(|error| error.within(&place()))?);
+    }
     Ok((dialect, all))
 }
 
@@ -162,9 +164,19 @@ fn correction(request: &Request<'_>) -> Result<(Named, String, Option<RequestKey
 }
 
 fn named(object: &Object<'_>) -> Result<Named, FieldError> {
+    named_after(None, object)
+}
+
+/// Where the type is the same text as the one `before` it, as in most batches, that one is shared.
+fn named_after(before: Option<&Id>, object: &Object<'_>) -> Result<Named, FieldError> {
     let required = |name| id(object, name)?.ok_or_else(|| FieldError::required(name, Id::EXPECTED));
     let (resource, resource_is_text) = required(RESOURCE)?;
-    let (counter_type, type_is_text) = required(TYPE)?;
+    let (counter_type, type_is_text) = match (before, object.get(TYPE)) {
+        (Some(Id::Text(same)), Some(Value::String(text))) if **same == **text => {
+            (Id::Text(Arc::clone(same)), true)
+        }
+        _ => required(TYPE)?,
+    };
     Ok(Named { counter: Counter { counter_type, resource }, resource_is_text, type_is_text })
 }
 

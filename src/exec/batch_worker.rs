@@ -2,6 +2,7 @@
 //! asked.
 
 use super::executor::{Queue, Worker};
+use super::mailbox::ring_once;
 use super::stamps::Stamps;
 use crate::store::{Store, StoreError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,7 +76,7 @@ impl<S: Store> Worker<Job<S::Command, S::Outcome>> for BatchWorker<S> {
         let result = self.apply(commands);
         let ended = Instant::now();
         let stamps = |submitted| Stamps { submitted, began, ended };
-        match result {
+        ring_once(|| match result {
             Ok(outcomes) => {
                 assert_eq!(outcomes.len(), answers.len(), "one outcome per command");
                 for ((answer, submitted), outcome) in answers.into_iter().zip(outcomes) {
@@ -87,7 +88,7 @@ impl<S: Store> Worker<Job<S::Command, S::Outcome>> for BatchWorker<S> {
                     stamps(submitted).during(|| give(answer, Err(error)));
                 }
             }
-        }
+        });
     }
 
     fn close(&mut self) {

@@ -2,6 +2,7 @@
 
 use crate::session::{ConnId, Group, Signal};
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,6 +60,30 @@ struct Bell {
     ring: Box<dyn Fn() + Send + Sync>,
 }
 
+thread_local! {
+    /// Whether this thread is within [`ring_once`], and the bells that it is to ring at the end.
+    static HOLDING: Cell<bool> = const { Cell::new(false) };
+    static HELD: RefCell<Vec<Arc<Bell>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `work`, which answers many at once, and wakes each loop concerned when all is posted. A loop
+/// that is woken by the first answer takes the core from whoever makes the others, once for each.
+/// `work` must not block: what it posts is not looked at meanwhile.
+pub fn ring_once<T>(work: impl FnOnce() -> T) -> T {
+    /// Rings when `work` panics, too.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            HOLDING.set(false);
+            for bell in HELD.take() {
+                (bell.ring)();
+            }
+        }
+    }
+    let _end = (!HOLDING.replace(true)).then(|| End);
+    work()
+}
+
 /// Makes both ends. `ring` wakes the loop; it costs a system call, so it runs once per turn.
 ///
 /// The channel is unbounded, yet what is in it is not: a reply holds a ticket, tickets are bounded
@@ -87,7 +112,11 @@ impl<R> Outbox<R> {
             return;
         }
         if !self.bell.rung.swap(true, Ordering::AcqRel) {
-            (self.bell.ring)();
+            if HOLDING.get() {
+                HELD.with_borrow_mut(|held| held.push(Arc::clone(&self.bell)));
+            } else {
+                (self.bell.ring)();
+            }
         }
     }
 }
@@ -108,6 +137,7 @@ impl<R> Clone for Outbox<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::AtomicUsize;
 
     #[test]
@@ -125,5 +155,21 @@ mod tests {
         assert_eq!(mailbox.drain().count(), 3);
         outbox.post(Delivery::Reply { conn, reply: 3 });
         assert_eq!(rings.load(Ordering::Relaxed), 2);
+        mailbox.drain().for_each(drop);
+        ring_once(|| {
+            ring_once(|| outbox.post(Delivery::Reply { conn, reply: 4 }));
+            outbox.post(Delivery::Reply { conn, reply: 5 });
+            assert_eq!(rings.load(Ordering::Relaxed), 2, "not before all is posted");
+        });
+        assert_eq!(rings.load(Ordering::Relaxed), 3);
+        assert_eq!(mailbox.drain().count(), 2);
+        let panics = || {
+            ring_once(|| -> () {
+                outbox.post(Delivery::Reply { conn, reply: 6 });
+                panic!("a bug");
+            });
+        };
+        assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        assert_eq!(rings.load(Ordering::Relaxed), 4, "who was answered hears of it all the same");
     }
 }

@@ -10,7 +10,7 @@ mod threads;
 
 pub use batch_worker::{Answer, BatchWorker, Job};
 pub use executor::{Executor, Queue, Worker, spawn};
-pub use mailbox::{Delivery, Mailbox, MakeReply, Outbox, mailbox};
+pub use mailbox::{Delivery, Mailbox, MakeReply, Outbox, mailbox, ring_once};
 pub use notifier::Notifier;
 pub use published::{Follower, Published};
 pub use stamps::Stamps;

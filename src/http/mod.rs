@@ -52,6 +52,12 @@ pub trait Service {
     /// Decodes `request` and either answers now or hands the deferral to a worker.
     fn call(&self, request: &Request<'_>, deferral: Deferral<'_>) -> Answer;
 
+    /// Makes the error answers of whoever the path belongs to, where nobody else does: the request
+    /// was refused before a route saw it, or its answer got lost.
+    fn renderer(&self, _path: &str) -> ErrorRenderer {
+        Response::error
+    }
+
     /// An answer is on its way: counts it. It has no `times` when it came in the turn of its
     /// request.
     fn answered(&self, _place: Place, _code: u16, _times: Option<&Times>) {}

@@ -1,7 +1,9 @@
 //! The right to answer one request, once.
 
+use super::Service;
 use super::response::{HeaderValue, Response, Status};
 use super::route_stats::Place;
+use super::router::ErrorRenderer;
 use crate::exec::{self, Delivery, Outbox, Stamps};
 use crate::session::{ConnId, Topic};
 use crate::store::StoreError;
@@ -80,9 +82,9 @@ impl Answer {
     }
 
     /// For a request whose handler panicked: our fault, and that of this request only.
-    pub(super) fn after_panic(path: &str) -> Self {
+    pub(super) fn after_panic(path: &str, render: ErrorRenderer) -> Self {
         tracing::error!(path, "a handler panicked; the request gets 500");
-        Self::now(Response::error(Status::INTERNAL_ERROR, "internal error"))
+        Self::now(internal_error(render))
     }
 
     fn of(decision: Decision) -> Self {
@@ -127,11 +129,19 @@ pub struct Deferral<'a> {
     conn: ConnId,
     ticket: Ticket,
     outbox: &'a Outbox<HttpReply>,
+    /// Who knows how the errors of the path look; asked when an answer can get lost.
+    service: &'a dyn Service,
+    path: &'a str,
 }
 
 impl<'a> Deferral<'a> {
-    pub(super) fn new(conn: ConnId, ticket: Ticket, outbox: &'a Outbox<HttpReply>) -> Self {
-        Self { conn, ticket, outbox }
+    pub(super) fn new(
+        conn: ConnId,
+        ticket: Ticket,
+        outbox: &'a Outbox<HttpReply>,
+        (service, path): (&'a dyn Service, &'a str),
+    ) -> Self {
+        Self { conn, ticket, outbox, service, path }
     }
 
     /// Gives the responder to `submit`, which passes it to a worker.
@@ -181,7 +191,12 @@ impl<'a> Deferral<'a> {
     }
 
     fn responder(&self) -> Responder {
-        Responder { conn: self.conn, ticket: self.ticket, outbox: Some(self.outbox.clone()) }
+        Responder {
+            conn: self.conn,
+            ticket: self.ticket,
+            outbox: Some(self.outbox.clone()),
+            render: self.service.renderer(self.path),
+        }
     }
 }
 
@@ -192,6 +207,8 @@ pub struct Responder {
     ticket: Ticket,
     /// `None` once answered.
     outbox: Option<Outbox<HttpReply>>,
+    /// For the answer of one that gets lost.
+    render: ErrorRenderer,
 }
 
 impl Responder {
@@ -212,7 +229,11 @@ impl Drop for Responder {
     fn drop(&mut self) {
         if self.outbox.is_some() {
             tracing::error!("a request was dropped unanswered; it gets 500");
-            self.post(Response::error(Status::INTERNAL_ERROR, "internal error"));
+            self.post(internal_error(self.render));
         }
     }
+}
+
+fn internal_error(render: ErrorRenderer) -> Response {
+    render(Status::INTERNAL_ERROR, "internal error")
 }

@@ -162,17 +162,17 @@ impl Router {
             return options(&allow);
         }
         let why = "the method is not allowed here";
-        let render = self.renderer(request.path);
+        let render = self.renderer_of(request.path);
         Answer::now(render(Status::METHOD_NOT_ALLOWED, why).with_header("Allow", &allow))
     }
 
     /// An error in the words of whoever the path belongs to, for a request that no route sees.
     pub fn refuse(&self, request: &Request<'_>, status: Status, why: &str) -> Answer {
-        let answer = Answer::now(self.renderer(request.path)(status, why));
+        let answer = Answer::now(self.renderer_of(request.path)(status, why));
         Answer { place: Place::of(0, request.method), ..answer }
     }
 
-    fn renderer(&self, path: &str) -> ErrorRenderer {
+    fn renderer_of(&self, path: &str) -> ErrorRenderer {
         let fits = |prefix: &str| {
             let below = path.strip_prefix(prefix);
             below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
@@ -216,6 +216,10 @@ impl Service for Router {
             None if request.path == "*" => options(&allowed(&self.routes)),
             None => self.call_matching(request, deferral),
         }
+    }
+
+    fn renderer(&self, path: &str) -> ErrorRenderer {
+        self.renderer_of(path)
     }
 
     fn answered(&self, place: Place, code: u16, times: Option<&Times>) {

@@ -9,7 +9,7 @@ use super::head_scan::{self, HeadScan};
 use super::options::HttpOptions;
 use super::reply_queue::{Manner, ReplyQueue, Slot};
 use super::responder::{Answer, Decision, Deferral, Follow, HttpReply};
-use super::response::{Response, Status};
+use super::response::Status;
 use super::times::Times;
 use super::{Refusal, Service, encode};
 use crate::exec::Outbox;
@@ -157,11 +157,7 @@ impl HttpSession {
                     self.held = true;
                     return used;
                 }
-                Err(refusal) => {
-                    let head = self.incoming.as_ref().map_or(rest, |incoming| &incoming.head);
-                    let head_only = head.starts_with(b"HEAD ");
-                    self.refuse(refusal, head_only, turn);
-                }
+                Err(refusal) => self.refuse(refusal, rest, turn),
             }
         }
     }
@@ -251,11 +247,14 @@ impl HttpSession {
     fn dispatch(&mut self, head: &Head<'_, '_>, body: &[u8], more: bool, turn: &mut Turn<'_>) {
         let ticket = self.replies.issue();
         let request = head.request(body, self.peer);
-        let deferral = Deferral::new(self.conn, ticket, &self.outbox);
+        let errors = (&*self.service, request.path);
+        let deferral = Deferral::new(self.conn, ticket, &self.outbox, errors);
         // Unwind safety: the service sees its own state again only through locks and cells that
         // it must keep whole, as it must with any early return.
         let called = catch_unwind(AssertUnwindSafe(|| self.service.call(&request, deferral)));
-        let answer = called.unwrap_or_else(|_| Answer::after_panic(request.path));
+        let answer = called.unwrap_or_else(|_| {
+            Answer::after_panic(request.path, self.service.renderer(request.path))
+        });
         let Answer { decision, place, fields, interest } = answer;
         self.progress = true;
         self.closing = head.connection == Connection::Close;
@@ -330,18 +329,19 @@ impl HttpSession {
     }
 
     /// Answers once, after the answers before it, and takes nothing more: behind a request that
-    /// could not be understood nobody knows where the next one begins.
-    fn refuse(&mut self, refusal: Refusal, head_only: bool, turn: &mut Turn<'_>) {
-        let Refusal(status, why) = refusal;
+    /// could not be understood nobody knows where the next one begins. `rest` begins with its head,
+    /// unless its body was on the way.
+    fn refuse(&mut self, Refusal(status, why): Refusal, rest: &[u8], turn: &mut Turn<'_>) {
+        let head = self.incoming.as_ref().map_or(rest, |incoming| &incoming.head);
+        let manner = Manner::plain(head.starts_with(b"HEAD "), Connection::Close);
+        let mut response = self.service.renderer(head::path_of(head))(status, why);
+        if status == Status::UNAVAILABLE {
+            response = response.with_header("Retry-After", "1");
+        }
         self.closing = true;
         self.linger = true;
         self.incoming = None;
         self.recv = Vec::new();
-        let manner = Manner::plain(head_only, Connection::Close);
-        let response = match status {
-            Status::UNAVAILABLE => Response::unavailable(why),
-            _ => Response::error(status, why),
-        };
         let decision = Decision::Now(response);
         self.replies.issue();
         if self.replies.is_empty() {
@@ -460,10 +460,10 @@ impl Session for HttpSession {
             Waiting::StreamComment if turn.out.is_empty() => turn.out.extend(b":\n\n"),
             Waiting::Request if turn.out.is_empty() => self.close(),
             Waiting::Head => {
-                let head_only = self.recv.starts_with(b"HEAD ");
-                self.refuse(timeout("the head took too long"), head_only, turn);
+                let recv = std::mem::take(&mut self.recv);
+                self.refuse(timeout("the head took too long"), &recv, turn);
             }
-            Waiting::Body => self.refuse(timeout("the body took too long"), false, turn),
+            Waiting::Body => self.refuse(timeout("the body took too long"), &[], turn),
             Waiting::StreamComment | Waiting::Request | Waiting::Ourselves => {}
         }
         self.advance(&[], turn);

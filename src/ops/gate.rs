@@ -1,6 +1,8 @@
 //! Lets only those with the operator's token pass.
 
-use crate::http::{Answer, Deferral, Place, Request, Response, Service, Status, Times};
+use crate::http::{
+    Answer, Deferral, ErrorRenderer, Place, Request, Response, Service, Status, Times,
+};
 use std::hint::black_box;
 use std::rc::Rc;
 
@@ -49,6 +51,10 @@ impl Service for Gate {
         };
         let refusal = Response::error(status, "the operator's token is needed");
         Answer::now(refusal.with_header("WWW-Authenticate", challenge))
+    }
+
+    fn renderer(&self, path: &str) -> ErrorRenderer {
+        self.service.renderer(path)
     }
 
     fn answered(&self, place: Place, code: u16, times: Option<&Times>) {

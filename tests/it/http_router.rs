@@ -1,7 +1,9 @@
 //! The router: which path finds which handler, and what it answers by itself.
 
 use crate::http_rig::Peer;
-use fanfare::http::{Answer, Deferral, HttpOptions, Method, Request, Response, Router, Status};
+use fanfare::http::{
+    Answer, Deferral, HttpLimits, HttpOptions, Method, Request, Response, Router, Status,
+};
 use std::rc::Rc;
 
 /// Answers with the name of the route and what its placeholders matched.
@@ -116,4 +118,44 @@ fn lists_all_routes() {
     routes.sort_by_key(|(method, pattern)| (*pattern, method.token()));
     assert_eq!(routes.len(), 7);
     assert_eq!(routes[6], (Method::Delete, "/api/{resource}/{kind}/users/{user}"));
+}
+
+#[test]
+fn whoever_refuses_says_it_in_the_words_of_the_path() {
+    let panics = |_: &Request<'_>, _: Deferral<'_>| -> Answer { panic!("a handler's fault") };
+    let router = router().route(Method::Get, "/api/panics", panics).route(
+        Method::Post,
+        "/api/drops",
+        |_, deferral: Deferral<'_>| deferral.later(drop),
+    );
+    let limits = HttpLimits { body_bytes: 10, ..HttpLimits::default() };
+    let options = HttpOptions { limits, ..HttpOptions::default() };
+    let router = Rc::new(router);
+    for (request, status) in [
+        ("POST /api/increment HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", 413),
+        (
+            "POST /api/increment?x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n",
+            413,
+        ),
+        ("GET /api/a/b HTTP/1.1\r\nHost: a\r\nbad field\r\n\r\n", 400),
+        ("GET /api/panics HTTP/1.1\r\nHost: a\r\n\r\n", 500),
+        ("POST /api/drops HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 500),
+    ] {
+        let ask = |request: &str| {
+            let service = Rc::<Router>::clone(&router);
+            let mut peer = Peer::with_service(service, options.clone());
+            peer.receive(request);
+            // A responder that was dropped has posted its answer.
+            peer.deliver();
+            peer.text()
+        };
+        let output = ask(request);
+        let (head, body) = output.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {output}");
+        assert!(body.starts_with("{\"error\":"), "{request}: {output}");
+        // And as ever where the path is nobody's.
+        let elsewhere = request.replace("/api/", "/apis/").replace(" /api", " /apis");
+        let output = ask(&elsewhere);
+        assert!(output.contains("{\"code\":"), "{output}");
+    }
 }

@@ -16,8 +16,19 @@ mod cluster_lanes;
 mod cluster_process;
 #[cfg(feature = "cluster")]
 mod cluster_rig;
+mod cluster_sim_clients;
+mod cluster_sim_domain;
+mod cluster_sim_faults;
+mod cluster_sim_mongo;
+mod cluster_sim_redis;
+mod cluster_sim_runs;
+mod cluster_sim_world;
 mod config;
 mod counter_api;
+#[cfg(feature = "cluster")]
+mod counter_cluster_scripts;
+#[cfg(feature = "cluster")]
+mod counter_cluster_sim;
 #[cfg(feature = "cluster")]
 mod counter_cluster_suite;
 mod counter_crash;
@@ -37,13 +48,9 @@ mod fuzz_targets;
 mod fuzz_tlv;
 mod fuzz_trade;
 mod gift_api;
-mod gift_cluster_clients;
-mod gift_cluster_faults;
 #[cfg(feature = "cluster")]
 mod gift_cluster_keys;
-mod gift_cluster_mongo;
 mod gift_cluster_node;
-mod gift_cluster_redis;
 #[cfg(feature = "cluster")]
 mod gift_cluster_script_cost;
 #[cfg(feature = "cluster")]
@@ -51,7 +58,6 @@ mod gift_cluster_scripts;
 mod gift_cluster_sim;
 #[cfg(feature = "cluster")]
 mod gift_cluster_suite;
-mod gift_cluster_world;
 mod gift_crash;
 mod gift_local;
 mod gift_local_rig;

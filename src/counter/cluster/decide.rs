@@ -1,7 +1,7 @@
 //! What is to be done about the writes that wait for one counter, as it stands: pure.
 
 use super::draft::{Change, Draft, Origin};
-use super::reads::State;
+use super::looks::State;
 use crate::counter::{Action, Counter, Id, Write};
 use crate::limits::{COUNTER_DOCUMENT_MAX, COUNTER_EDGE};
 use std::collections::HashSet;
@@ -193,5 +193,129 @@ impl Planner<'_> {
         let far = |sum: i128| sum.unsigned_abs() + u128::from(delta.unsigned_abs()) <= COUNTER_EDGE;
         delta.unsigned_abs() > COUNTER_DOCUMENT_MAX.unsigned_abs()
             || !self.sums.is_none_or(|sums| sums.into_iter().all(far))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counter::Path;
+    use crate::store::RequestKey;
+
+    fn id(text: &str) -> Id {
+        Id::from_text(text).expect("an id")
+    }
+
+    fn counter() -> Counter {
+        Counter { counter_type: id("like"), resource: id("post") }
+    }
+
+    fn add(delta: i64) -> Action {
+        Action::Add { delta, user: None }
+    }
+
+    fn join(user: &str) -> Action {
+        Action::Join { user: id(user) }
+    }
+
+    fn reset() -> Action {
+        Action::Reset { reason: "a test".to_owned() }
+    }
+
+    /// A counter that stands at `count`, in all its windows too, and counts user 1.
+    fn state(count: i128) -> State {
+        State {
+            is_known: true,
+            epoch: 2,
+            turn: 5,
+            sums: Some([count; 4]),
+            users: 1,
+            steps: [(id("1"), 3)].into(),
+        }
+    }
+
+    fn plan(state: &State, actions: &[Action]) -> Plan {
+        let write = |action: &Action| {
+            let key = matches!(action, Action::Add { delta: 7, .. }).then(|| RequestKey::new("k"));
+            let (action, key) = (action.clone(), key.flatten());
+            Write { counter: counter(), action, path: Path::Increment, key }
+        };
+        let writes: Vec<Write> = actions.iter().map(write).collect();
+        let mut ids = 0;
+        decide(state, &counter(), writes.iter(), &mut || {
+            ids += 1;
+            Some((ids, 1_000))
+        })
+    }
+
+    #[track_caller]
+    fn check(state: &State, actions: &[Action], steps: &[Step], names: &[&str]) {
+        let plan = plan(state, actions);
+        assert_eq!(plan.steps, steps);
+        let found: Vec<&str> = plan.drafts.iter().map(|draft| draft.name.as_str()).collect();
+        assert_eq!(found, names);
+        assert!(plan.drafts.iter().all(|draft| draft.epoch == state.epoch));
+    }
+
+    const fn part(at: usize, delta: i128) -> Step {
+        Step::Draft { at, delta }
+    }
+
+    #[test]
+    fn plain_increments_are_one_draft_and_each_key_and_user_has_its_own() {
+        let actions = [add(1), join("2"), add(-3), add(7), join("1"), add(4)];
+        let steps = [part(0, 1), part(1, 1), part(0, -3), part(2, 7), Step::Nothing, part(0, 4)];
+        let user = "counter/user/5:Tlike/5:Tpost/00000000000000000002/21:N00000000000000000002/\
+                    00000000000000000001";
+        check(&state(0), &actions, &steps, &["counter/id/1", user, "counter/key/increment/k"]);
+        let summed = &plan(&state(0), &actions).drafts[0];
+        assert_eq!(summed.change, Change::Added { delta: 2, user: None });
+    }
+
+    #[test]
+    fn who_must_see_an_earlier_one_waits_for_it() {
+        check(&state(0), &[add(1), reset()], &[part(0, 1)], &["counter/id/1"]);
+        let turn = "counter/turn/5:Tlike/5:Tpost/00000000000000000006";
+        check(&state(9), &[reset(), add(1)], &[part(0, -9)], &[turn]);
+        let leave = Action::Leave { user: id("1") };
+        let left = "counter/user/5:Tlike/5:Tpost/00000000000000000002/21:N00000000000000000001/\
+                    00000000000000000004";
+        check(&state(9), &[leave, join("1")], &[part(0, -1)], &[left]);
+        let many = [add(COUNTER_DOCUMENT_MAX), add(1)];
+        let most = part(0, COUNTER_DOCUMENT_MAX.into());
+        check(&state(0), &many, &[most], &["counter/id/1"]);
+    }
+
+    #[test]
+    fn an_increment_that_is_large_or_near_the_end_takes_a_turn() {
+        let turn = "counter/turn/5:Tlike/5:Tpost/00000000000000000006";
+        let large = COUNTER_DOCUMENT_MAX + 1;
+        check(&state(0), &[add(large), add(1)], &[part(0, large.into())], &[turn]);
+        let edge = i128::try_from(COUNTER_EDGE).expect("small");
+        check(&state(edge), &[add(1)], &[part(0, 1)], &[turn]);
+        check(&state(-edge), &[add(-1)], &[part(0, -1)], &[turn]);
+        check(&state(edge - 1), &[add(1)], &[part(0, 1)], &["counter/id/1"]);
+    }
+
+    #[test]
+    fn what_would_leave_64_bits_is_refused_and_the_next_one_goes_on() {
+        let full = state(i64::MAX.into());
+        let turn = "counter/turn/5:Tlike/5:Tpost/00000000000000000006";
+        let steps = [Step::Overflow, Step::Overflow, part(0, -2)];
+        check(&full, &[add(1), join("2"), add(-2)], &steps, &[turn]);
+        check(&state(i64::MIN.into()), &[reset()], &[Step::Overflow], &[]);
+        let window = State { sums: Some([0, i64::MAX.into(), 0, 0]), ..state(0) };
+        check(&window, &[add(1)], &[Step::Overflow], &[]);
+    }
+
+    #[test]
+    fn without_the_view_only_what_needs_no_sum_goes_on() {
+        let journal = State { sums: None, ..state(0) };
+        let actions = [reset(), add(COUNTER_DOCUMENT_MAX + 1), join("1"), add(1)];
+        let steps = [Step::Unavailable, Step::Unavailable, Step::Nothing, part(0, 1)];
+        check(&journal, &actions, &steps, &["counter/id/1"]);
+        check(&State::default(), &[reset()], &[Step::Unavailable], &[]);
+        let unknown = State { sums: Some([0; 4]), ..State::default() };
+        check(&unknown, &[reset()], &[Step::UnknownCounter], &[]);
     }
 }

@@ -8,11 +8,11 @@
 use super::decide::{Plan, Step, decide};
 use super::draft::{Draft, key_name};
 use super::lines::{Group, Lines, Patience, Waiting};
+use super::looks::{Looks, State};
 use super::lookup;
-use super::reads::{CounterReads, Seeing, State, state_of};
 use super::redis_view::shown;
 use crate::calendar::Calendar;
-use crate::cluster::{Driver, Ids, Lanes, Outcome, ViewReader};
+use crate::cluster::{Driver, Ids, Lanes, Outcome};
 use crate::counter::{Action, Counter, Id, Write, Written};
 use crate::exec::Answer;
 use crate::limits::COUNTER_TRIES_MAX;
@@ -69,7 +69,7 @@ struct UnderWay {
 /// Shared by all loops.
 pub(super) struct Desk {
     pub(super) lines: Mutex<Lines<Right>>,
-    pub(super) reader: Arc<ViewReader<CounterReads, Draft>>,
+    pub(super) looks: Arc<Looks>,
     pub(super) driver: Arc<Driver<Draft>>,
     pub(super) lanes: Lanes,
     pub(super) journal: Arc<str>,
@@ -115,13 +115,9 @@ impl Desk {
         if writes.is_empty() && done.is_empty() {
             return;
         }
-        let question = state_of(&self.calendar, &counter, users(&writes), self.now_s());
+        let asked = (counter.clone(), users(&writes), self.now_s());
         let desk = Arc::clone(self);
-        self.reader.ask_fresh(question, move |seeing| {
-            let state = match seeing {
-                Some(Seeing::State(state)) => Some(state),
-                _ => None,
-            };
+        self.looks.look(&self.calendar, asked, move |state| {
             desk.answer(done, state.as_ref());
             match state {
                 _ if writes.is_empty() => desk.look_again(counter),

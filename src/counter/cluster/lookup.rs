@@ -1,7 +1,7 @@
 //! What the journal knows when the view cannot tell. Each call blocks a thread of the lane.
 
 use super::draft::{Draft, step_name, turn_name};
-use super::reads::State;
+use super::looks::State;
 use crate::cluster::JournalDocument;
 use crate::counter::{Counter, Id};
 use crate::store::mongo::{Find, Mongo, MongoError};

@@ -7,6 +7,7 @@ mod desk;
 mod document;
 mod draft;
 mod lines;
+mod looks;
 mod lookup;
 mod reads;
 pub mod redis_view;

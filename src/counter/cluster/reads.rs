@@ -1,16 +1,17 @@
 //! Counters read from Redis: what is asked, and what an answer says.
 
 use super::redis_view::{self, RedisView, shown};
-use super::rules::{self, Board, Value};
-use crate::calendar::{Calendar, Period};
+use super::rules::{Board, Value};
+use crate::calendar::Period;
 use crate::cluster::reply::{Seen, Unread};
 use crate::cluster::{Generation, Questions};
-use crate::counter::sums::WINDOWS;
 use crate::counter::{Counter, Found, Id};
 use crate::limits::COUNTER_BATCH_KNOWN_MAX;
 use crate::store::redis::{Answer, Command};
-use std::collections::HashMap;
 use std::sync::Arc;
+
+/// Boards, each with some of its fields.
+pub(super) type Fields = Arc<[(Board, Vec<Id>)]>;
 
 /// What is asked of the view.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,9 +24,8 @@ pub(super) enum Question {
     Hot { list: Board, num: usize },
     /// Whether a user is counted.
     IsCounted { counter: Counter, user: Id },
-    /// All that a write must know: boards with one field each but the last, which has the steps of
-    /// users.
-    State(Arc<[(Board, Vec<Id>)]>),
+    /// What is in these fields.
+    Fields(Fields),
 }
 
 /// What comes back.
@@ -33,42 +33,8 @@ pub(super) enum Question {
 pub(super) enum Seeing {
     /// For readers.
     Found(Found),
-    /// For a write.
-    State(State),
-}
-
-/// A counter as a write finds it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct State {
-    /// Somebody wrote it before.
-    pub(super) is_known: bool,
-    /// The turn of its newest reset.
-    pub(super) epoch: u64,
-    /// Its newest turn.
-    pub(super) turn: u64,
-    /// In all and within the windows that were asked, in that order; `None` where only the journal
-    /// was asked.
-    pub(super) sums: Option<[i128; 4]>,
-    /// Counted users.
-    pub(super) users: i128,
-    /// The newest step in this epoch of each user that was asked and has one.
-    pub(super) steps: HashMap<Id, u64>,
-}
-
-/// The question for the state of a counter at a second.
-pub(super) fn state_of(
-    calendar: &Calendar,
-    counter: &Counter,
-    users: Vec<Id>,
-    at_s: i64,
-) -> Question {
-    let Counter { counter_type, resource } = counter;
-    let list = |period| rules::counts(calendar, period, counter_type, at_s);
-    let lists = [list(Period::All)].into_iter().chain(WINDOWS.map(list));
-    let others = [Board::Users(counter_type.clone()), Board::Turns(counter_type.clone())];
-    let of_resource = lists.chain(others).map(|board| (board, vec![resource.clone()]));
-    let steps = (!users.is_empty()).then(|| (Board::Steps(counter.clone()), users));
-    Question::State(of_resource.chain(steps).collect())
+    /// For [`Question::Fields`], in that order.
+    Fields(Vec<Option<Value>>),
 }
 
 /// How the view is asked and read.
@@ -95,7 +61,7 @@ impl Questions for CounterReads {
         Ok(seen.map(|values| match question {
             Question::Counts(counters) => Seeing::Found(Found::Counts(counts(counters, &values))),
             Question::IsCounted { .. } => Seeing::Found(Found::IsCounted(is_counted(&values))),
-            Question::State(_) => Seeing::State(state(&asked, &values)),
+            Question::Fields(_) => Seeing::Fields(values),
             _ => Seeing::Found(Found::Count(values.first().map_or(0, |value| count(*value)))),
         }))
     }
@@ -127,7 +93,7 @@ fn asked(question: &Question) -> Vec<(Board, Vec<Id>)> {
             (all(&counter.counter_type), vec![counter.resource.clone()]),
             (Board::Steps(counter.clone()), vec![user.clone()]),
         ],
-        Question::State(asked) => asked.to_vec(),
+        Question::Fields(asked) => asked.to_vec(),
         Question::Hot { .. } => Vec::new(),
     }
 }
@@ -151,31 +117,5 @@ fn is_counted(values: &[Option<Value>]) -> bool {
 fn epoch_of(value: Value) -> u64 {
     match value {
         Value::Sum { epoch, .. } | Value::Mark(epoch, _) => epoch,
-    }
-}
-
-fn state(asked: &[(Board, Vec<Id>)], values: &[Option<Value>]) -> State {
-    let first = values.first().copied().flatten();
-    let epoch = first.map_or(0, epoch_of);
-    let sum = |at: usize| match values.get(at) {
-        Some(Some(Value::Sum { epoch: of, sum })) if *of == epoch => *sum,
-        _ => 0,
-    };
-    let turn = match values.get(5) {
-        Some(Some(Value::Mark(_, turn))) => *turn,
-        _ => 0,
-    };
-    let users = asked.get(6).map(|(_, users)| users.as_slice()).unwrap_or_default();
-    let steps = users.iter().zip(values.iter().skip(6)).filter_map(|(user, value)| match value {
-        Some(Value::Mark(of, n)) if *of == epoch => Some((user.clone(), *n)),
-        _ => None,
-    });
-    State {
-        is_known: first.is_some(),
-        epoch,
-        turn,
-        sums: Some([sum(0), sum(1), sum(2), sum(3)]),
-        users: sum(4),
-        steps: steps.collect(),
     }
 }

@@ -11,7 +11,7 @@
 //! ```
 
 use super::draft::Draft;
-use super::rules::{self, Board, Row, Value, field};
+use super::rules::{self, Board, Row, SUM_MAX, Value, field};
 use crate::calendar::Period;
 use crate::cluster::reply::{self, Fences, Seen, Unread, array, number, streams, text};
 use crate::cluster::view_keys::{ViewKeys, addend, twenty};
@@ -28,9 +28,6 @@ const AUDIT: &str = include_str!("redis_view/audit.lua");
 
 /// A sum's digits in a place are taken from these, so that the largest comes first.
 const NINES: i128 = 99_999_999_999_999_999_999;
-
-/// Beyond this a sum would not fit its 19 digits; no document makes one so large.
-const SUM_MAX: i128 = 9_999_999_989_999_999_999;
 
 /// Makes the commands.
 #[derive(Clone, Debug)]

@@ -2,9 +2,14 @@
 
 use super::draft::{Change, Draft};
 use crate::calendar::{Calendar, Period};
+use crate::cluster::PureBoards;
 use crate::counter::sums::WINDOWS;
 use crate::counter::{Counter, Id};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+/// Beyond this a sum would not fit the 19 digits that it has in Redis; no documents make one so large.
+pub(super) const SUM_MAX: i128 = 9_999_999_989_999_999_999;
 
 /// A hash in Redis; a list has its order beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -146,28 +151,28 @@ impl Rules {
         let lists = self.lists(counter_type, draft.time_us, now_s);
         let lists_max = if matches!(draft.change, Change::Recounted { .. }) { 1 } else { 4 };
         for (board, expires_s) in lists.take(lists_max) {
-            sums.add(board, expires_s, resource, value);
+            sums.add_value(board, expires_s, resource, value);
         }
         if is_reset || matches!(draft.change, Change::Moved { .. }) {
-            sums.add(Board::Users(counter_type.clone()), None, resource, value);
+            sums.add_value(Board::Users(counter_type.clone()), None, resource, value);
         }
         if let Change::Moved { user, n } = &draft.change {
             let steps = Board::Steps(draft.counter.clone());
-            sums.add(steps, None, user, Value::Mark(epoch, *n));
+            sums.add_value(steps, None, user, Value::Mark(epoch, *n));
         }
         if let Some(turn) = draft.turn {
             let turns = Board::Turns(counter_type.clone());
-            sums.add(turns, None, resource, Value::Mark(0, turn));
+            sums.add_value(turns, None, resource, Value::Mark(0, turn));
         }
     }
 }
 
 /// Values by board and field, with the board's expiry.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sums(BTreeMap<Board, (Option<i64>, BTreeMap<Id, Value>)>);
 
 impl Sums {
-    fn add(&mut self, board: Board, expires_s: Option<i64>, of: &Id, value: Value) {
+    fn add_value(&mut self, board: Board, expires_s: Option<i64>, of: &Id, value: Value) {
         let (_, fields) = self.0.entry(board).or_insert((expires_s, BTreeMap::new()));
         match fields.get_mut(of) {
             Some(found) => *found = found.with(value),
@@ -207,6 +212,31 @@ impl Sums {
             })
         });
         rows.collect()
+    }
+}
+
+impl PureBoards for Sums {
+    type Row = Row;
+    type Subject = Infallible;
+
+    fn fits(&self, row: &Row) -> bool {
+        let value = self.of(&row.board, &row.of).map_or(row.value, |found| found.with(row.value));
+        match value {
+            Value::Sum { sum, .. } => sum.abs() <= SUM_MAX,
+            Value::Mark(..) => true,
+        }
+    }
+
+    fn add(&mut self, row: &Row) {
+        self.add_value(row.board.clone(), row.expires_s, &row.of, row.value);
+    }
+
+    fn full(&self, _: &Row, _: i64) -> Option<Infallible> {
+        None
+    }
+
+    fn expire(&mut self, now_s: i64) {
+        self.0.retain(|_, (expires_s, _)| expires_s.is_none_or(|end_s| now_s < end_s));
     }
 }
 

@@ -4,6 +4,7 @@ use super::audit::ClusterAuditor;
 use super::desk::Desk;
 use super::draft::Draft;
 use super::lines::Lines;
+use super::looks::Looks;
 use super::reads::{CounterReads, Question, Seeing};
 use super::redis_view::RedisView;
 use super::rules::{self, Rules, Sums};
@@ -60,6 +61,7 @@ pub struct ClusterCounters(Arc<Inner>);
 
 struct Inner {
     desk: Arc<Desk>,
+    reader: Arc<ViewReader<CounterReads, Draft>>,
     view: Arc<RedisView>,
     followed: Arc<Followed<Question, Found>>,
     zone: TimeZone,
@@ -91,7 +93,7 @@ impl ClusterCounters {
         let reader = Arc::new(ViewReader::new(reads, redis, Arc::clone(&driver), reader_options));
         let desk = Arc::new(Desk {
             lines: Mutex::new(Lines::new()),
-            reader,
+            looks: Looks::new(Arc::clone(&reader)),
             driver,
             lanes: lanes.clone(),
             journal,
@@ -103,6 +105,7 @@ impl ClusterCounters {
         let notifier = options.notifier;
         let inner = Arc::new(Inner {
             desk,
+            reader,
             view,
             followed: Arc::new(Followed::new(move || notifier.announce(COUNTER_SIGNAL))),
             zone: options.zone,
@@ -171,7 +174,7 @@ impl Store for ClusterCounters {
         later: &mut dyn FnMut() -> Answer<Found>,
     ) -> Option<Result<Found, StoreError>> {
         let question = self.0.question(read);
-        let reader = &self.0.desk.reader;
+        let reader = &self.0.reader;
         let shown = reader.without_asking(&question);
         if shown.is_none() {
             let answer = later();
@@ -203,9 +206,9 @@ impl Inner {
 
     /// What is due by the clock.
     fn turn(&self, now: Instant) {
-        self.desk.reader.expire(now, self.deadline);
+        self.reader.expire(now, self.deadline);
         self.followed.look(now, |question, followed| {
-            self.desk.reader.ask(question.clone(), move |read| {
+            self.reader.ask(question.clone(), move |read| {
                 if let Ok(
                     Shown::Fresh(Seeing::Found(found)) | Shown::Stale(Seeing::Found(found), _),
                 ) = read
@@ -222,7 +225,7 @@ fn found(read: Result<Shown<Seeing>, StoreError>) -> Result<Found, StoreError> {
     match read? {
         Shown::Fresh(Seeing::Found(found)) => Ok(found),
         Shown::Stale(Seeing::Found(found), age) => Ok(Found::Stale { found: Box::new(found), age }),
-        Shown::Fresh(Seeing::State(_)) | Shown::Stale(Seeing::State(_), _) => {
+        Shown::Fresh(Seeing::Fields(_)) | Shown::Stale(Seeing::Fields(_), _) => {
             Err(StoreError::Broken)
         }
     }

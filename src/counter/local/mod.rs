@@ -178,9 +178,7 @@ impl super::Store for LocalCounters {
         let counters = self.shared.counters();
         Some(Ok(match read {
             Read::Count(counter) => Found::Count(counters.count(counter)),
-            Read::Counts(many) => {
-                Found::Counts(many.iter().map(|counter| counters.count(counter)).collect())
-            }
+            Read::Counts(many) => Found::Counts(counters.counts(many)),
             Read::Hot { counter_type, period, num } => {
                 let (calendar, at_s) =
                     (&self.shared.calendar, second(self.shared.now_us(&counters)));

@@ -93,6 +93,18 @@ impl Counters {
         of_type.and_then(|of_type| of_type.all.sum(&counter.resource)).unwrap_or(0)
     }
 
+    /// The sums of many, in their order. A type is looked for once for those beside each other.
+    pub(super) fn counts(&self, many: &[Counter]) -> Vec<i64> {
+        let of_run = |run: &[Counter]| {
+            let of_type = self.types.get(&run[0].counter_type);
+            let count = |counter: &Counter| of_type?.all.sum(&counter.resource);
+            run.iter().map(|counter| count(counter).unwrap_or(0)).collect::<Vec<_>>()
+        };
+        many.chunk_by(|left, right| left.counter_type == right.counter_type)
+            .flat_map(of_run)
+            .collect()
+    }
+
     /// The users of a counter.
     pub(super) fn users(&self, counter: &Counter) -> Option<&Users> {
         self.types.get(&counter.counter_type)?.users.get(&counter.resource)

@@ -24,7 +24,7 @@ pub use place_name::PlaceName;
 pub use store::{ClusterGifts, ClusterOptions};
 
 pub use rules::{BoardId, Delta, Rules, Sums};
-pub use view::{Board, Keys, View};
+pub use view::{Board, Boards, Keys, View};
 
 pub use crate::cluster::{
     BeatAnswer, Generation, LeaseDoc, Member, Mode, Newest, Now, Op, Stamp, Stream, Switch, Ticket,

@@ -1,11 +1,8 @@
-//! What the Redis scripts do, exactly, over the keys of one board.
-//!
-//! The scripts proper are held against this. All keys of a board share a hash tag, so that a script
-//! sees them all, and they are lost together: a fence never outlives the data it speaks of.
+//! What the Redis scripts do to gift boards, exactly.
 
 use super::place_name::PlaceName;
 use super::rules::{BoardId, Delta};
-use super::{Apply, Generation, Load, ScriptAnswer, Stream, Switch};
+use crate::cluster::{PureBoards, PureKeys, PureView};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One board: a hash of all anchors that ever had a gift, a sorted set of those above 0.
@@ -39,126 +36,38 @@ impl Board {
     }
 }
 
-/// The keys of one generation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Keys {
-    /// How far each stream is applied.
-    pub fences: BTreeMap<Stream, u64>,
-    /// By kind and beginning.
-    pub boards: BTreeMap<BoardId, Board>,
-    /// Steps of the rebuild that made it, so far.
-    pub steps: u64,
-}
+/// All boards of a generation.
+pub type Boards = BTreeMap<BoardId, Board>;
 
-impl Keys {
-    /// How far a stream is applied.
-    pub fn fence(&self, stream: Stream) -> u64 {
-        self.fences.get(&stream).copied().unwrap_or(0)
-    }
+/// See [`PureKeys`].
+pub type Keys = PureKeys<Boards>;
 
-    /// Applies batches to these keys.
-    pub fn apply(&mut self, apply: &Apply, total_max: i64) -> ScriptAnswer {
-        let fence = self.fence(apply.stream);
-        if fence >= apply.to {
-            return ScriptAnswer::Done { full: Vec::new() };
-        }
-        if fence != apply.from {
-            return ScriptAnswer::Missing(fence);
-        }
-        // Scripts do not roll back: all is checked before the first write.
-        if !apply.deltas.iter().all(|delta| self.fits(delta)) {
-            return ScriptAnswer::Refused;
-        }
-        let mut full = Vec::new();
-        for delta in &apply.deltas {
-            let board = self.boards.entry(delta.board).or_default();
-            board.add(delta);
-            if board.scores[&delta.anchor_id].0 >= total_max && !full.contains(&delta.anchor_id) {
-                full.push(delta.anchor_id);
-            }
-        }
-        self.fences.insert(apply.stream, apply.to);
-        ScriptAnswer::Done { full }
-    }
+/// See [`PureView`].
+pub type View = PureView<Boards>;
+
+impl PureBoards for Boards {
+    type Row = Delta;
+    /// An anchor.
+    type Subject = i64;
 
     fn fits(&self, delta: &Delta) -> bool {
-        let board = self.boards.get(&delta.board);
-        let total = board.and_then(|board| board.scores.get(&delta.anchor_id));
+        let total = self.get(&delta.board).and_then(|board| board.scores.get(&delta.anchor_id));
         // Below 0 is allowed on the way: a revoke may be applied before its gift, when they
         // were written by different writers.
         total.map_or(0, |score| score.0).checked_add(delta.worth).is_some()
     }
-}
 
-/// All keys of one board.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct View {
-    /// `None` when Redis was emptied.
-    pub current: Option<Generation>,
-    /// The current one and those being built.
-    pub generations: BTreeMap<Generation, Keys>,
-}
-
-impl View {
-    /// The keys that are shown.
-    pub fn keys(&self) -> Option<&Keys> {
-        self.generations.get(&self.current?)
+    fn add(&mut self, delta: &Delta) {
+        self.entry(delta.board).or_default().add(delta);
     }
 
-    /// The script of [`Apply`].
-    pub fn apply(&mut self, apply: &Apply, total_max: i64) -> ScriptAnswer {
-        if self.current != Some(apply.generation) {
-            return ScriptAnswer::OtherGeneration(self.current);
-        }
-        self.generations.entry(apply.generation).or_default().apply(apply, total_max)
+    fn full(&self, delta: &Delta, total_max: i64) -> Option<i64> {
+        let score = self.get(&delta.board)?.scores.get(&delta.anchor_id)?;
+        (score.0 >= total_max).then_some(delta.anchor_id)
     }
 
-    /// The script of [`Load`].
-    pub fn load(&mut self, load: &Load) -> ScriptAnswer {
-        if self.current == Some(load.generation) {
-            // A late repetition: its rows would undo what was applied since.
-            return ScriptAnswer::OtherGeneration(self.current);
-        }
-        let steps = self.generations.get(&load.generation).map_or(0, |keys| keys.steps);
-        if steps > load.step {
-            return ScriptAnswer::Done { full: Vec::new() };
-        }
-        if steps < load.step {
-            return ScriptAnswer::Missing(steps);
-        }
-        let keys = self.generations.entry(load.generation).or_default();
-        for row in &load.rows {
-            keys.boards.entry(row.board).or_default().add(row);
-        }
-        keys.fences.extend(load.fences.iter().copied());
-        keys.steps += 1;
-        ScriptAnswer::Done { full: Vec::new() }
-    }
-
-    /// The script of [`Switch`].
-    pub fn switch(&mut self, switch: &Switch) -> ScriptAnswer {
-        if self.current == Some(switch.to) {
-            return ScriptAnswer::Done { full: Vec::new() };
-        }
-        if self.current != switch.from {
-            return ScriptAnswer::OtherGeneration(self.current);
-        }
-        let steps = self.generations.get(&switch.to).map_or(0, |keys| keys.steps);
-        if steps != switch.steps {
-            return ScriptAnswer::Missing(steps);
-        }
-        self.generations.retain(|&generation, _| generation == switch.to);
-        // A rebuild of an empty journal took no step.
-        self.generations.entry(switch.to).or_default();
-        self.current = Some(switch.to);
-        ScriptAnswer::Done { full: Vec::new() }
-    }
-
-    /// What Redis does by itself with keys whose time has come.
-    pub fn expire(&mut self, now_s: i64) {
-        for keys in self.generations.values_mut() {
-            keys.boards.retain(|_, board| board.expires_s.is_none_or(|end_s| now_s < end_s));
-        }
+    fn expire(&mut self, now_s: i64) {
+        self.retain(|_, board| board.expires_s.is_none_or(|end_s| now_s < end_s));
     }
 }
 
@@ -166,6 +75,7 @@ impl View {
 mod tests {
     use super::*;
     use crate::gift::Period;
+    use crate::gift::cluster::{Apply, Load, ScriptAnswer, Stream, Switch};
 
     const STREAM: Stream = Stream { writer: 9, slot: 0 };
     const ALL: BoardId = BoardId { period: Period::All, from_s: 0 };

@@ -43,17 +43,18 @@ end
 -- What is to be written; nothing when a sum would leave its range.
 local function prepare(key, arg)
   local boards = {}
-  redis.call('SCARD', KEYS[3])
   while key < #KEYS do
     local kind, count = ARGV[arg + 2], tonumber(ARGV[arg + 3])
     local fields = {}
     for row = 1, count do fields[row] = ARGV[arg + 1 + 3 * row] end
     local old = redis.call('HMGET', KEYS[key], unpack(fields))
-    -- A key of another type fails here, before the first write.
-    redis.call('ZCARD', KEYS[key + 1])
+    -- A key of another type fails here, before the first write. A key that is there has its expiry.
+    local is_new = redis.call('HLEN', KEYS[key]) == 0
+    local is_unplaced = kind == 'list' and redis.call('ZCARD', KEYS[key + 1]) == 0
+    if is_new then redis.call('SCARD', KEYS[3]) end
     local board = {
       scores = KEYS[key], places = KEYS[key + 1], name = ARGV[arg], expires = ARGV[arg + 1],
-      values = {}, added = {}, removed = {},
+      is_new = is_new, is_unplaced = is_unplaced, values = {}, added = {}, removed = {},
     }
     for row = 1, count do
       local epoch, more = ARGV[arg + 2 + 3 * row], ARGV[arg + 3 + 3 * row]
@@ -82,10 +83,10 @@ local function write(boards)
       if #board.added > 0 then redis.call('ZADD', board.places, unpack(board.added)) end
       if #board.removed > 0 then redis.call('ZREM', board.places, unpack(board.removed)) end
       if board.expires ~= '' then
-        redis.call('EXPIREAT', board.scores, board.expires)
-        redis.call('EXPIREAT', board.places, board.expires)
+        if board.is_new then redis.call('EXPIREAT', board.scores, board.expires) end
+        if board.is_unplaced then redis.call('EXPIREAT', board.places, board.expires) end
       end
-      redis.call('SADD', KEYS[3], board.name)
+      if board.is_new then redis.call('SADD', KEYS[3], board.name) end
     end
   end
 end

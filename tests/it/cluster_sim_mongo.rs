@@ -1,42 +1,45 @@
 //! A simulated MongoDB: what a command does to the record, at the moment at which it lands.
 
-use fanfare::gift::cluster::{
-    BeatAnswer, Command, Event, Fate, LeaseDoc, Member, Newest, Record, Stream,
+use crate::cluster_sim_domain::Domain;
+use fanfare::cluster::{
+    BeatAnswer, Command, Event, Fate, JournalDraft, LeaseDoc, Member, Newest, Record, Stream,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Durable, with unique names, each document by itself.
-#[derive(Debug, Default)]
-pub(crate) struct SimMongo {
-    pub(crate) journal: BTreeMap<String, Record>,
+pub(crate) struct SimMongo<D: Domain> {
+    pub(crate) journal: BTreeMap<String, Record<D::Draft>>,
     streams: BTreeMap<Stream, BTreeMap<u64, Vec<String>>>,
-    /// Where a document stands, by the id of its entry.
-    pub(crate) places: HashMap<i64, (Stream, u64)>,
     members: BTreeMap<u64, Member>,
     lease: LeaseDoc,
     /// Everybody who asks gets the lease.
     lease_for_all: bool,
 }
 
-impl SimMongo {
+impl<D: Domain> SimMongo<D> {
     pub(crate) fn new(lease_for_all: bool) -> Self {
-        Self { lease_for_all, ..Self::default() }
+        Self {
+            journal: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            members: BTreeMap::new(),
+            lease: LeaseDoc::default(),
+            lease_for_all,
+        }
     }
 
     /// Inserts one document, unless its name is taken.
-    pub(crate) fn insert(&mut self, record: &Record) -> Fate {
-        if let Some(found) = self.journal.get(&record.draft.name) {
+    pub(crate) fn insert(&mut self, record: &Record<D::Draft>) -> Fate<D::Draft> {
+        if let Some(found) = self.journal.get(record.draft.name()) {
             return Fate::Exists(Box::new(found.clone()));
         }
         let batches = self.streams.entry(record.stream).or_default();
-        batches.entry(record.seq).or_default().push(record.draft.name.clone());
-        self.places.insert(record.draft.entry.id, (record.stream, record.seq));
-        self.journal.insert(record.draft.name.clone(), record.clone());
+        batches.entry(record.seq).or_default().push(record.draft.name().to_owned());
+        self.journal.insert(record.draft.name().to_owned(), record.clone());
         Fate::Landed
     }
 
     /// Does what `command` of `process` asks; the answer.
-    pub(crate) fn execute(&mut self, process: u64, command: &Command) -> Event {
+    pub(crate) fn execute(&mut self, process: u64, command: &Command<D::Draft>) -> Event<D::Draft> {
         match command {
             Command::Insert { op, records, .. } => {
                 let fates = records.iter().map(|record| self.insert(record)).collect();
@@ -95,7 +98,13 @@ impl SimMongo {
         Some((stream, Newest { seq, first }))
     }
 
-    fn read(&self, stream: Stream, after: u64, through: u64, limit: usize) -> (u64, Vec<Record>) {
+    fn read(
+        &self,
+        stream: Stream,
+        after: u64,
+        through: u64,
+        limit: usize,
+    ) -> (u64, Vec<Record<D::Draft>>) {
         let mut records = Vec::new();
         for (&seq, names) in self.streams.get(&stream).into_iter().flatten() {
             if seq <= after || seq > through {

@@ -1,7 +1,8 @@
 //! A simulated Redis: runs scripts, forgets its last writes, and has a planted flaw if wanted.
 
-use fanfare::gift::cluster::{
-    Apply, Generation, RedisAnswer, RedisRequest, ScriptAnswer, Switch, View,
+use crate::cluster_sim_domain::{Domain, Row, Subject};
+use fanfare::cluster::{
+    Apply, Generation, PureView, RedisAnswer, RedisRequest, ScriptAnswer, Switch,
 };
 use std::collections::VecDeque;
 
@@ -29,24 +30,27 @@ pub(crate) enum Flaw {
     LeaseForAll,
 }
 
-#[derive(Debug)]
-pub(crate) struct SimRedis {
-    pub(crate) view: View,
+pub(crate) struct SimRedis<D: Domain> {
+    pub(crate) view: PureView<D::Boards>,
     /// Changes whenever all connections break.
     pub(crate) incarnation: u64,
     pub(crate) is_up: bool,
-    history: VecDeque<View>,
+    history: VecDeque<PureView<D::Boards>>,
     flaw: Flaw,
     total_max: i64,
 }
 
-impl SimRedis {
+impl<D: Domain> SimRedis<D> {
     pub(crate) fn new(flaw: Flaw, total_max: i64) -> Self {
-        let (view, history) = (View::default(), VecDeque::new());
+        let (view, history) = (PureView::default(), VecDeque::new());
         Self { view, incarnation: 0, is_up: true, history, flaw, total_max }
     }
 
-    pub(crate) fn run(&mut self, request: &RedisRequest, now_s: i64) -> RedisAnswer {
+    pub(crate) fn run(
+        &mut self,
+        request: &RedisRequest<D::Draft>,
+        now_s: i64,
+    ) -> RedisAnswer<D::Draft> {
         self.view.expire(now_s);
         if *request != RedisRequest::Fences {
             self.history.push_back(self.view.clone());
@@ -67,7 +71,7 @@ impl SimRedis {
         }
     }
 
-    fn apply(&mut self, apply: &Apply) -> ScriptAnswer {
+    fn apply(&mut self, apply: &Apply<Row<D>>) -> ScriptAnswer<Subject<D>> {
         let mut apply = apply.clone();
         if self.flaw == Flaw::SkipsOldOnly {
             let fence = self.fence(&apply);
@@ -81,7 +85,11 @@ impl SimRedis {
     }
 
     /// The one fence moves, the data goes to keys that nobody reads.
-    fn apply_to_named_keys(&mut self, apply: &Apply, current: Generation) -> ScriptAnswer {
+    fn apply_to_named_keys(
+        &mut self,
+        apply: &Apply<Row<D>>,
+        current: Generation,
+    ) -> ScriptAnswer<Subject<D>> {
         let fence = self.fence(apply);
         let named = self.view.generations.entry(apply.generation).or_default();
         named.fences.insert(apply.stream, fence);
@@ -92,11 +100,11 @@ impl SimRedis {
         answer
     }
 
-    fn fence(&self, apply: &Apply) -> u64 {
+    fn fence(&self, apply: &Apply<Row<D>>) -> u64 {
         self.view.keys().map_or(0, |keys| keys.fence(apply.stream))
     }
 
-    fn switch(&mut self, switch: &Switch) -> ScriptAnswer {
+    fn switch(&mut self, switch: &Switch) -> ScriptAnswer<Subject<D>> {
         let old = self.view.keys().map(|keys| keys.fences.clone()).unwrap_or_default();
         let before: Option<Generation> = self.view.current;
         let answer = self.view.switch(switch);
@@ -130,6 +138,6 @@ impl SimRedis {
 
     /// FLUSHALL: no connection breaks.
     pub(crate) fn flush(&mut self) {
-        self.view = View::default();
+        self.view = PureView::default();
     }
 }

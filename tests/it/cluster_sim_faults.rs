@@ -1,9 +1,10 @@
 //! What a seed does to a simulated cluster.
 
-use crate::gift_cluster_world::{PROCESSES, What, World};
-use fanfare::gift::cluster::Event;
+use crate::cluster_sim_domain::Domain;
+use crate::cluster_sim_world::{PROCESSES, What, World};
+use fanfare::cluster::Event;
 
-impl World {
+impl<D: Domain> World<D> {
     /// No more faults; who is down comes back.
     pub(crate) fn calm(&mut self) {
         self.faults = false;

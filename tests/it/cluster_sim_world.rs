@@ -1,15 +1,12 @@
 //! A simulated cluster: processes, clients, a network and faults, all from one seed.
 
+use crate::cluster_sim_domain::Domain;
+use crate::cluster_sim_mongo::SimMongo;
+use crate::cluster_sim_redis::{Flaw, SimRedis};
 use crate::crash_rig::Dice;
-use crate::gift_cluster_clients::Ask;
-use crate::gift_cluster_mongo::SimMongo;
-use crate::gift_cluster_redis::{Flaw, SimRedis};
-use fanfare::calendar::{Calendar, Keep};
-use fanfare::gift::Entry;
-use fanfare::gift::cluster::{
-    Command, Event, Mode, Node, Now, Record, RedisRequest, Rules, Stamp, Stream, Ticket, Tuning,
+use fanfare::cluster::{
+    Command, Event, Mode, Node, Now, Record, RedisRequest, Stamp, Stream, Ticket, Tuning,
 };
-use jiff::tz::TimeZone;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::Duration;
@@ -55,12 +52,7 @@ fn tuning(flaw: Flaw, slot: usize, slots: u16) -> Tuning {
     }
 }
 
-pub(crate) fn rules() -> Rules {
-    let keep = Keep { hour_s: 2 * 3_600, ..Keep::default() };
-    Rules { calendar: Calendar::new(TimeZone::UTC), keep, expiry_margin_s: Rules::EXPIRY_MARGIN_S }
-}
-
-pub(crate) enum What {
+pub(crate) enum What<D: Domain> {
     Tick {
         slot: usize,
         life: u64,
@@ -68,25 +60,25 @@ pub(crate) enum What {
     Deliver {
         slot: usize,
         life: u64,
-        event: Event,
+        event: Event<D::Draft>,
     },
     Mongo {
         slot: usize,
         life: u64,
         process: u64,
-        command: Command,
+        command: Command<D::Draft>,
         answers: bool,
     },
-    Land(Box<Record>),
+    Land(Box<Record<D::Draft>>),
     Redis {
         slot: usize,
         life: u64,
         conn: u64,
         op: u64,
-        request: RedisRequest,
+        request: RedisRequest<D::Draft>,
         cut: Option<usize>,
     },
-    Ghost(RedisRequest),
+    Ghost(RedisRequest<D::Draft>),
     Read {
         conn: u64,
         stamp: Stamp,
@@ -105,11 +97,10 @@ pub(crate) enum What {
     RedisUp,
 }
 
-#[derive(Default)]
-pub(crate) struct Process {
+pub(crate) struct Process<D: Domain> {
     pub(crate) life: u64,
     pub(crate) name: u64,
-    pub(crate) node: Option<Node>,
+    pub(crate) node: Option<Node<D::Draft>>,
     /// Its clock begins somewhere.
     pub(crate) begun: Duration,
     /// Its wall is off by that much.
@@ -119,26 +110,41 @@ pub(crate) struct Process {
     pub(crate) mongo_cut_until: u64,
 }
 
-pub(crate) struct World {
+impl<D: Domain> Process<D> {
+    /// Nothing runs yet.
+    fn down() -> Self {
+        Self {
+            life: 0,
+            name: 0,
+            node: None,
+            begun: Duration::ZERO,
+            skew_s: 0,
+            paused_until: 0,
+            mongo_cut_until: 0,
+        }
+    }
+}
+
+pub(crate) struct World<D: Domain> {
     pub(crate) dice: Dice,
     pub(crate) now_ms: u64,
     pub(crate) heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
-    pub(crate) whats: Vec<Option<What>>,
-    pub(crate) processes: Vec<Process>,
-    pub(crate) mongo: SimMongo,
+    pub(crate) whats: Vec<Option<What<D>>>,
+    pub(crate) processes: Vec<Process<D>>,
+    pub(crate) mongo: SimMongo<D>,
     pub(crate) mongo_down_until: u64,
     pub(crate) mongo_stalled_until: u64,
-    pub(crate) redis: SimRedis,
+    pub(crate) redis: SimRedis<D>,
     pub(crate) redis_stalled_until: u64,
     /// The incarnation of each connection.
     pub(crate) conns: Vec<u64>,
-    pub(crate) asks: Vec<Ask>,
+    pub(crate) asks: Vec<D::Draft>,
     /// Tickets under way.
-    pub(crate) open: HashMap<Ticket, Ask>,
-    pub(crate) acked: Vec<Entry>,
+    pub(crate) open: HashMap<Ticket, D::Draft>,
+    pub(crate) acked: Vec<D::Draft>,
     /// How far each stream is acknowledged.
     pub(crate) owed: BTreeMap<Stream, u64>,
-    pub(crate) first_answers: HashMap<String, Entry>,
+    pub(crate) first_answers: HashMap<String, D::Draft>,
     pub(crate) unique: u64,
     pub(crate) flaw: Flaw,
     pub(crate) slots: u16,
@@ -160,7 +166,7 @@ pub(crate) struct Counts {
     pub(crate) finished: u64,
 }
 
-impl World {
+impl<D: Domain> World<D> {
     pub(crate) fn new(seed: u64, flaw: Flaw) -> Self {
         let mut dice = Dice::new(seed);
         let slots = 1 + u16::try_from(dice.below(2)).expect("small");
@@ -188,7 +194,7 @@ impl World {
             counts: Counts::default(),
         };
         for slot in 0..PROCESSES {
-            world.processes.push(Process::default());
+            world.processes.push(Process::down());
             let delay = world.dice.below(1_500);
             world.at(delay, What::Start(slot));
         }
@@ -213,7 +219,7 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn at(&mut self, delay: u64, what: What) {
+    pub(crate) fn at(&mut self, delay: u64, what: What<D>) {
         let index = self.whats.len();
         self.whats.push(Some(what));
         self.heap.push(Reverse((self.now_ms + delay, index as u64, index)));
@@ -223,7 +229,7 @@ impl World {
         START_S + i64::try_from(self.now_ms * WALL_MS / 1_000).expect("small")
     }
 
-    fn happen(&mut self, what: What) -> Result<(), String> {
+    fn happen(&mut self, what: What<D>) -> Result<(), String> {
         match what {
             What::Tick { slot, life } => {
                 if self.processes[slot].life == life && self.processes[slot].node.is_some() {
@@ -266,10 +272,10 @@ impl World {
         let writers = [2_000 + 2 * life, 2_001 + 2 * life];
         let tuning = tuning(self.flaw, slot, self.slots);
         let random = self.dice.below(1 << 40);
-        let node = Some(Node::new(name, &writers, random, tuning, rules()));
+        let node = Some(Node::new(name, &writers, random, tuning, D::rules()));
         let begun = Duration::from_secs(self.dice.below(1_000));
         let skew_s = self.dice.pick(-900..=900);
-        self.processes[slot] = Process { life, name, node, begun, skew_s, ..Process::default() };
+        self.processes[slot] = Process { life, name, node, begun, skew_s, ..Process::down() };
         self.at(0, What::Tick { slot, life });
         self.at(1, What::Connect { slot, life });
     }
@@ -294,7 +300,12 @@ impl World {
         self.at(back, What::Connect { slot, life });
     }
 
-    pub(crate) fn deliver(&mut self, slot: usize, life: u64, event: Event) -> Result<(), String> {
+    pub(crate) fn deliver(
+        &mut self,
+        slot: usize,
+        life: u64,
+        event: Event<D::Draft>,
+    ) -> Result<(), String> {
         if self.processes[slot].life != life {
             return Ok(());
         }
@@ -319,7 +330,13 @@ impl World {
         Ok(())
     }
 
-    fn obey(&mut self, slot: usize, life: u64, name: u64, command: Command) -> Result<(), String> {
+    fn obey(
+        &mut self,
+        slot: usize,
+        life: u64,
+        name: u64,
+        command: Command<D::Draft>,
+    ) -> Result<(), String> {
         match command {
             Command::Answer { ticket, outcome } => self.answered(ticket, outcome)?,
             Command::Retire => {
@@ -350,7 +367,7 @@ impl World {
         if self.chance(10) { self.dice.below(150) } else { self.dice.below(6) }
     }
 
-    fn send_mongo(&mut self, slot: usize, life: u64, process: u64, command: Command) {
+    fn send_mongo(&mut self, slot: usize, life: u64, process: u64, command: Command<D::Draft>) {
         let op = match &command {
             Command::Insert { op, .. }
             | Command::SendBeat { op, .. }
@@ -389,7 +406,14 @@ impl World {
         }
     }
 
-    fn execute(&mut self, slot: usize, life: u64, process: u64, command: &Command, answers: bool) {
+    fn execute(
+        &mut self,
+        slot: usize,
+        life: u64,
+        process: u64,
+        command: &Command<D::Draft>,
+        answers: bool,
+    ) {
         let finishes = matches!(command, Command::Finish { .. });
         let event = self.mongo.execute(process, command);
         self.counts.finished += u64::from(finishes);
@@ -399,7 +423,7 @@ impl World {
         }
     }
 
-    fn run_redis(&mut self, what: What) {
+    fn run_redis(&mut self, what: What<D>) {
         let What::Redis { slot, life, conn, op, request, cut } = what else { return };
         if self.now_ms < self.redis_stalled_until {
             let delay = self.redis_stalled_until - self.now_ms;
