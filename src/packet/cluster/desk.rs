@@ -307,6 +307,7 @@ impl Desk {
             self.is_lost = true;
             return Ok(false);
         }
+        let source = Source::new(&head.seed);
         for at in (0..snatches.len()).filter(|&at| turned[at] == Turned::Again) {
             let snatch = &mut snatches[at];
             let is_current = |drawn: &Drawn| (drawn.rain, drawn.version) == (rain, version);
@@ -328,7 +329,7 @@ impl Desk {
             }
             let draw = block.next;
             block.next += 1;
-            let wins = luck::wins(&Source::new(&head.seed), head.id, draw, head.version.hit_ppm);
+            let wins = luck::wins(&source, head.id, draw, head.version.hit_ppm);
             snatch.drawn = Some(Drawn { rain, version, draw, wins });
         }
         Ok(true)
