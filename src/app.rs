@@ -16,6 +16,8 @@ mod gift;
 mod gift_on_cluster;
 pub mod http_port;
 mod packet;
+#[cfg(feature = "cluster")]
+mod packet_on_cluster;
 mod ports;
 mod reload;
 pub mod tools;

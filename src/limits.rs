@@ -263,6 +263,33 @@ pub const RAIN_USER_SHARDS: usize = 256;
 
 /// How often a rain is looked at although nobody snatches: hit rates change at most once a second.
 pub const RAIN_TICK: Duration = Duration::from_secs(1);
+
+/// Draw numbers that a thread of a cluster takes at once. Their terms may change at any time, which
+/// skips the rest; fewer would have it ask `MongoDB` more often.
+pub const RAIN_CLUSTER_DRAWS: i64 = 4_096;
+
+/// Threads that snatch in a process of a cluster: while one waits for `MongoDB`, others have Redis
+/// decide.
+pub const RAIN_CLUSTER_THREADS: usize = 4;
+
+/// Snatches that Redis decides at once: it stands still for about a millisecond.
+pub const RAIN_CLUSTER_BATCH: usize = 256;
+
+/// Snatches and look-ups of rains that wait in a process of a cluster.
+pub const RAIN_CLUSTER_WAITING_MAX: usize = 2 * QUEUE_JOBS_MAX;
+
+/// How long a snatch that another process holds up waits before it looks again.
+pub const RAIN_CLUSTER_WAIT: Duration = Duration::from_millis(5);
+
+/// Looks in vain after which a thread does what another process seems to have left undone.
+pub const RAIN_CLUSTER_HELP_AFTER_WAITS: u32 = 40;
+
+/// How often a process of a cluster looks at the record for what others changed.
+pub const RAIN_CLUSTER_TICK: Duration = Duration::from_millis(250);
+
+/// Chunks that are read at once for the curve.
+pub const RAIN_CLUSTER_PAGE_CHUNKS: i64 = 1_000;
+
 /// Jobs that may wait for the threads that talk to `MongoDB`: each is a batch or a look-up, so these
 /// are seconds of work.
 pub const LANE_JOBS_MAX: usize = 256;

@@ -26,7 +26,7 @@ tests/schemathesis.sh "$CALL_EXAMPLES"
 
 echo "== clusters whose servers and networks fail, ${FANFARE_CLUSTER_ROUNDS:=5} rounds each"
 export FANFARE_CLUSTER_ROUNDS
-cargo test --locked --test it -- cluster_process --nocapture
+cargo test --locked --test it -- cluster_process --nocapture # gifts, counters, rains
 # Once is enough.
 unset FANFARE_CLUSTER_ROUNDS
 

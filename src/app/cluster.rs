@@ -2,7 +2,7 @@
 
 use super::domain::{Backing, Domain, Ground};
 use super::trade::Trades;
-use super::{counter_on_cluster, gift_on_cluster, trade};
+use super::{counter_on_cluster, gift_on_cluster, packet_on_cluster, trade};
 use crate::cluster::Lanes;
 use crate::config::Config;
 use crate::exec::Notifier;
@@ -25,8 +25,8 @@ pub(super) fn open(config: &Config, notifier: &Arc<Notifier>) -> Result<Backing,
     let mut domains = vec![
         gift_on_cluster::open(config, &lanes, notifier)?,
         counter_on_cluster::open(config, &lanes, notifier)?,
+        packet_on_cluster::open(config, &lanes)?,
     ];
-    tracing::warn!("red packets are not served with backend = \"cluster\"");
     let trades = open_room(config, notifier)?.map(|(room, trades)| {
         domains.push(room);
         trades

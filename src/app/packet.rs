@@ -14,6 +14,7 @@ use crate::store::SystemClock;
 use std::error::Error;
 use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 /// Opens the store that the configuration names, and makes the rain that it names.
 pub(super) fn open(ground: &Ground<'_>) -> Result<Domain, Box<dyn Error>> {
@@ -31,28 +32,36 @@ pub(super) fn open(ground: &Ground<'_>) -> Result<Domain, Box<dyn Error>> {
 }
 
 fn local_options(config: &Config) -> LocalOptions {
-    let rain = &config.rain;
+    LocalOptions {
+        idempotency_keep: config.idempotency.keep.0,
+        expire_after: expire_after(config),
+        readers: config.readers,
+        ..LocalOptions::new(gate(&config.rain))
+    }
+}
+
+/// The limits in front of a rain.
+pub(super) fn gate(rain: &config::Rain) -> GateOptions {
     let positive = |number: usize| {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
     };
-    let gate = GateOptions {
+    GateOptions {
         user_rate: positive(rain.user_rate),
         user_burst: positive(rain.user_burst),
         global_rate: positive(rain.global_rate),
         global_burst: positive(rain.global_burst),
-    };
-    let expire_after = rain.expire_after.0;
-    LocalOptions {
-        idempotency_keep: config.idempotency.keep.0,
-        expire_after: (!expire_after.is_zero()).then_some(expire_after),
-        readers: config.readers,
-        ..LocalOptions::new(gate)
     }
 }
 
+/// After the end of a rain, until its unopened packets are returned.
+pub(super) fn expire_after(config: &Config) -> Option<Duration> {
+    let expire_after = config.rain.expire_after.0;
+    (!expire_after.is_zero()).then_some(expire_after)
+}
+
 /// Makes the rain of the file if its id is new; an operator's changes to an old one stay.
-fn make_rain(store: &dyn Store, rain: &config::Rain) -> Result<(), Box<dyn Error>> {
+pub(super) fn make_rain(store: &dyn Store, rain: &config::Rain) -> Result<(), Box<dyn Error>> {
     if rain.id == 0 {
         return Ok(());
     }
@@ -127,11 +136,7 @@ impl Served for Packets {
 /// The newest rain, snatches by outcome, limits, keys and commits.
 fn write_figures(page: &mut Page, packets: &LocalPackets) {
     let figures = packets.figures();
-    let help = "Snatches by how they ended.";
-    let mut family = page.family("fanfare_rain_snatches_total", Kind::Counter, help);
-    for (outcome, count) in figures.snatches {
-        family.value(&[("outcome", outcome)], count);
-    }
+    write_snatches(page, figures.snatches);
     let mut one = |name, help, value: i64| {
         page.family(name, Kind::Gauge, help).value(&[], value);
     };
@@ -167,4 +172,13 @@ fn write_figures(page: &mut Page, packets: &LocalPackets) {
     let help = "From the first row of a commit until it is durable, or has failed.";
     page.family("fanfare_store_commit_duration_seconds", Kind::Histogram, help)
         .durations(&[("store", "packet")], &figures.commits);
+}
+
+/// How snatches ended, whatever the backend.
+pub(super) fn write_snatches(page: &mut Page, snatches: Vec<(&'static str, u64)>) {
+    let help = "Snatches by how they ended.";
+    let mut family = page.family("fanfare_rain_snatches_total", Kind::Counter, help);
+    for (outcome, count) in snatches {
+        family.value(&[("outcome", outcome)], count);
+    }
 }

@@ -20,6 +20,8 @@ pub struct Cluster {
     pub database: String,
     /// The collection of the gift journal.
     pub gifts: String,
+    /// The collection of the rains; others begin with its name.
+    pub rains: String,
     /// The collection of the counters' journal.
     pub counters: String,
     /// What the names of all keys in Redis begin with.
@@ -61,6 +63,7 @@ impl Cluster {
             mongo: from.addresses("cluster.mongo", &["mongodb://", "mongodb+srv://"]),
             database: from.name("cluster.database"),
             gifts: from.name("cluster.gifts"),
+            rains: from.name("cluster.rains"),
             counters: from.name("cluster.counters"),
             prefix: from.name("cluster.prefix"),
             stale_max: from.duration("cluster.stale_max", Duration::ZERO..=DAY),
@@ -73,6 +76,10 @@ impl Cluster {
     pub(super) fn check(&self, reader: &mut Reader<'_>) {
         if self.counters == self.gifts {
             reader.refuse("cluster.counters", "another collection than cluster.gifts");
+        }
+        if [&self.gifts, &self.counters].contains(&&self.rains) {
+            let expected = "another collection than cluster.gifts and cluster.counters";
+            reader.refuse("cluster.rains", expected);
         }
     }
 }

@@ -10,22 +10,25 @@ use std::ops::RangeInclusive;
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
     raw: &'a str,
+    /// As in JSON, a name may stand once only; a query may repeat itself.
+    once: bool,
 }
 
 impl<'a> Query<'a> {
     /// Wraps what follows the `?`.
     pub fn new(raw: &'a str) -> Self {
-        Self { raw }
+        Self { raw, once: false }
     }
 
     /// Wraps a form body.
     pub fn form(body: &'a [u8]) -> Result<Self, FieldError> {
         let raw = std::str::from_utf8(body);
-        raw.map(Self::new).map_err(|_| FieldError::new("body", "a form in UTF-8"))
+        let raw = raw.map_err(|_| FieldError::new("body", "a form in UTF-8"))?;
+        Ok(Self { raw, once: true })
     }
 
     /// The value of `name`; empty when it has none; `None` when it is absent. A malformed pair is
-    /// refused wherever it stands, and so is a name with two different values.
+    /// refused wherever it stands, and so is a name with two values; in a query, two different ones.
     pub fn get(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, FieldError> {
         let mut found: Option<Cow<'a, str>> = None;
         for pair in self.raw.split('&') {
@@ -42,7 +45,7 @@ impl<'a> Query<'a> {
             if key != name {
                 continue;
             }
-            if found.as_ref().is_some_and(|earlier| *earlier != value) {
+            if found.as_ref().is_some_and(|earlier| self.once || *earlier != value) {
                 return Err(FieldError::new(name, "one value, not several"));
             }
             found = Some(value);
@@ -112,6 +115,9 @@ mod tests {
             assert_eq!(error.to_string(), why, "{raw}");
         }
         assert!(Query::form(b"a=\xff").is_err());
+        let form = Query::form(b"a=1&b=2&a=1").expect("UTF-8");
+        assert!(form.get("a").is_err(), "a form is as strict as JSON");
+        assert_eq!(form.get("b").expect("once").as_deref(), Some("2"));
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub fn routes(router: Router, profiling: &Profiling, desk: &Desk) -> Router {
     let (for_go, for_people, desk) = (profiling.clone(), profiling.clone(), desk.clone());
     let for_heap = profiling.clone();
     router
+        .errors("/debug/pprof", failure)
         .route(Method::Get, "/debug/pprof/", |_, _| Answer::now(text(INDEX)))
         .route(Method::Get, "/debug/pprof/profile", move |request, deferral| {
             profile(&for_go, request, 30, pprof, deferral)

@@ -1,5 +1,8 @@
 //! How many packets were handed out by when: a bounded record of a rain of any length.
 
+use super::pacing::planned;
+use super::{Point, Terms};
+
 /// Slots of time at most. When they are full, two become one.
 const SLOTS_MAX: usize = 1_024;
 
@@ -11,6 +14,26 @@ pub struct Curve {
     /// A power of two; 0 while empty.
     slot_s: i64,
     slots: Vec<i64>,
+}
+
+/// Spans of the curve that is shown.
+const SPANS: i64 = 60;
+
+/// What was planned and what was granted over the whole time of a rain; `granted` tells what was
+/// handed out before a second.
+pub fn points(terms: &Terms, now_s: i64, granted: impl Fn(i64) -> i64) -> Vec<Point> {
+    let length_s = terms.ends_at - terms.starts_at;
+    // Each moment once, however short the rain.
+    let spans = SPANS.min(length_s).max(1);
+    let moments = (0..=spans)
+        .map(|span| terms.starts_at + length_s / spans * span + length_s % spans * span / spans);
+    moments
+        .map(|at| Point {
+            at,
+            planned: planned(terms, at),
+            granted: (at <= now_s).then(|| granted(at)),
+        })
+        .collect()
 }
 
 impl Curve {
@@ -30,6 +53,16 @@ impl Curve {
             self.slots.resize(at + 1, 0);
         }
         self.slots[at] += 1;
+    }
+
+    /// Counts so many packets of `at_s`.
+    pub fn add_many(&mut self, at_s: i64, count: i64) {
+        if count > 0 {
+            self.add(at_s);
+            let at = (at_s - self.from_s).max(0) / self.slot_s;
+            let at = usize::try_from(at).expect("`add` made a slot for it");
+            self.slots[at] += count - 1;
+        }
     }
 
     /// Packets handed out before `at_s`, as far as the slots can tell.

@@ -8,12 +8,14 @@
 pub mod api;
 mod chain;
 mod chunk;
+pub mod cluster;
 mod curve;
 mod decode;
 pub mod gate;
 pub mod local;
 mod luck;
 pub mod openapi;
+mod outcomes;
 mod pacing;
 pub mod proof;
 mod rain;
@@ -24,7 +26,7 @@ pub mod wire;
 
 pub use chain::{Author, Version, commitment, link};
 pub use chunk::{CHUNK_PACKETS_MAX, Chunk, bounds};
-pub use curve::Curve;
+pub use curve::{Curve, points as curve_points};
 pub use luck::wins;
 pub use pacing::{hit_ppm, planned};
 pub use rain::{Grant, Journaled, Rain, Request, State, state};

@@ -214,7 +214,7 @@ fn schemas() -> Value {
     });
     let chunk = json!({
         "number": int, "version": int, "left_count": int, "left_fen": int,
-        "draws": list(&int), "amounts": list(&int),
+        "draws": list(&int), "amounts": list(&int), "skipped": list(&int),
     });
     let proof = json!({
         "id": int, "seed": text(), "commitment": text(),

@@ -34,7 +34,7 @@ pub struct Linked {
     pub hash: Digest,
 }
 
-/// A chunk with what was handed out of it: its first packets.
+/// A chunk with what was handed out of it: its first packets, those aside that were skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {
     /// The record.
@@ -44,6 +44,31 @@ pub struct Used {
     pub draws: Vec<i64>,
     /// What was in them, in fen.
     pub amounts: Vec<i64>,
+    /// Places between them that stayed nobody's: packets that were lost on their way to a user, when
+    /// the chunk was left before they could be handed out again. Only in chunks that were left early.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<usize>,
+}
+
+impl Used {
+    /// One that nothing was handed out of yet.
+    pub fn of(chunk: Chunk) -> Self {
+        Self { chunk, draws: Vec::new(), amounts: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// One with these packets, each as place, draw and amount, in the order of their places.
+    pub fn filled(chunk: Chunk, packets: impl Iterator<Item = (i64, i64, i64)>) -> Self {
+        let (mut used, mut next) = (Self::of(chunk), 0);
+        for (place, draw, amount) in packets {
+            let place = usize::try_from(place).unwrap_or(usize::MAX);
+            used.skipped
+                .extend(next..place.min(next + usize::try_from(chunk.count()).unwrap_or(0)));
+            next = place.saturating_add(1);
+            used.draws.push(draw);
+            used.amounts.push(amount);
+        }
+        used
+    }
 }
 
 /// What a proof that holds has shown.
@@ -170,7 +195,9 @@ impl Proof {
         let share = Terms { total_count: left.count, total_amount_fen: left.fen, ..*terms };
         share.check(Sum::default()).map_err(|_| Flaw::Chunk(used.chunk.number))?;
         let packets = used.chunk.packets(source, self.id, terms);
-        for (place, &given) in used.amounts.iter().enumerate() {
+        let skipped: HashSet<usize> = used.skipped.iter().copied().collect();
+        let places = (0..).filter(|place| !skipped.contains(place));
+        for (place, &given) in places.zip(&used.amounts) {
             let drawn = packets.get(place).copied();
             if drawn != Some(given) {
                 return Err(Flaw::Amount { chunk: used.chunk.number, place, drawn, given });

@@ -91,7 +91,12 @@ impl Processes {
 
     /// One more of the same cluster, not started.
     pub(crate) fn configured(&self) -> Start {
-        Start::fresh()
+        // Limits that no test meets by accident.
+        let limits = ["user_rate", "user_burst", "global_rate", "global_burst"];
+        let fresh = limits
+            .into_iter()
+            .fold(Start::fresh(), |start, limit| start.set(&format!("rain.{limit}"), "100000000"));
+        fresh
             .set("backend", "cluster")
             .set("cluster.redis", &self.redis)
             .set("cluster.mongo", &format!("mongodb://{}", self.mongo))

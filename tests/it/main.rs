@@ -90,6 +90,18 @@ mod ops_pprof;
 mod ops_slow;
 mod packaging;
 mod packet_api;
+mod packet_cluster_calls;
+#[cfg(feature = "cluster")]
+mod packet_cluster_process;
+#[cfg(feature = "cluster")]
+mod packet_cluster_rain;
+#[cfg(feature = "cluster")]
+mod packet_cluster_rig;
+mod packet_cluster_servers;
+mod packet_cluster_sim;
+#[cfg(feature = "cluster")]
+mod packet_cluster_suite;
+mod packet_cluster_world;
 mod packet_crash;
 mod packet_disk;
 mod packet_draw;

@@ -215,6 +215,8 @@ fn the_small_calls_answer_as_go_expects() {
     let symbols = text(operator.post("/debug/pprof/symbol", "0x1+zz+0x2"));
     assert_eq!(symbols, "num_symbols: 1\n", "no function is there");
     check_failure(&operator.get("/debug/pprof/heap"), 409, "heap_profiling");
+    check_failure(&operator.get("/debug/pprof/mutex"), 404, "no such path");
+    check_failure(&operator.post("/debug/pprof/profile", ""), 405, "not allowed");
     for wrong in ["0", "-1", "x", "3601", "1&seconds=2"] {
         let target = format!("/debug/pprof/profile?seconds={wrong}");
         check_failure(&operator.get(&target), 400, "seconds");

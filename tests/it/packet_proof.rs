@@ -14,7 +14,7 @@ fn play(rain: &mut Rain, proof: &mut Proof, draws: std::ops::Range<i64>) {
         }
         let Some((grant, opened)) = rain.grant() else { return };
         if let Some(chunk) = opened {
-            proof.chunks.push(Used { chunk, draws: Vec::new(), amounts: Vec::new() });
+            proof.chunks.push(Used::of(chunk));
         }
         let used = proof.chunks.last_mut().expect("opened before it was used");
         used.draws.push(draw);

@@ -35,7 +35,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What a domain says about its calls.
     ("src/openapi.rs", &["http"]),
     ("src/hello", &["http", "store", "exec", "session", "limits", "rng", "openapi"]),
-    ("src/cluster", &["store", "limits", "meter"]),
+    // `exec` to wake a loop once for many answers.
+    ("src/cluster", &["exec", "store", "limits", "meter"]),
     (
         "src/gift",
         &[
@@ -50,7 +51,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "order", "openapi",
         ],
     ),
-    ("src/packet", &["http", "store", "exec", "session", "limits", "meter", "rng", "openapi"]),
+    (
+        "src/packet",
+        &["cluster", "http", "store", "exec", "session", "limits", "meter", "rng", "openapi"],
+    ),
     (
         "src/trade",
         &["tlv", "http", "store", "exec", "session", "limits", "meter", "rng", "openapi"],

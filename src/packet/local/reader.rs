@@ -128,9 +128,7 @@ pub(super) fn proof(record: &Connection, id: i64) -> rusqlite::Result<Proof> {
     let sql = "SELECT number, version, left_count, left_fen FROM chunk WHERE rain = ?1
                ORDER BY number";
     let mut select = record.prepare(sql)?;
-    let used = |row: &rusqlite::Row<'_>| {
-        Ok(Used { chunk: journal::chunk(row)?, draws: Vec::new(), amounts: Vec::new() })
-    };
+    let used = |row: &rusqlite::Row<'_>| Ok(Used::of(journal::chunk(row)?));
     let mut chunks = select.query_map([id], used)?.collect::<rusqlite::Result<Vec<Used>>>()?;
     let sql = "SELECT chunk, draw, value_fen FROM packet WHERE envelope_id >= ?1 AND rain = ?2
                ORDER BY envelope_id";

@@ -6,18 +6,15 @@ use super::{LocalOptions, Step, StepHook};
 use crate::exec::Published;
 use crate::limits::{RAIN_PROOFS_BYTES_MAX, RAIN_USER_SHARDS};
 use crate::packet::gate::Gate;
+use crate::packet::outcomes::Outcomes;
 use crate::packet::{
-    Curve, Digest, Point, Rain, Refusal, Shown, Snatched, Source, State, Sum, Version, planned,
-    state, wins,
+    Curve, Digest, Point, Rain, Shown, Source, State, Sum, Version, curve_points, state, wins,
 };
 use crate::store::sqlite::Condition;
 use crate::store::{Clock, DataFolder};
 use dashmap::DashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-
-/// Spans of the curve that is shown.
-const CURVE_SPANS: i64 = 60;
 
 pub(super) struct Shared {
     /// Held so that the folder stays ours until the last thread is done.
@@ -151,21 +148,8 @@ impl OnStage {
     }
 
     fn curve(&self, now_s: i64) -> Vec<Point> {
-        let terms = &self.version.config;
         let curve = self.tally.curve.read().unwrap_or_else(PoisonError::into_inner);
-        let length_s = terms.ends_at - terms.starts_at;
-        // Each moment once, however short the rain.
-        let spans = CURVE_SPANS.min(length_s).max(1);
-        let moments = (0..=spans).map(|span| {
-            terms.starts_at + length_s / spans * span + length_s % spans * span / spans
-        });
-        moments
-            .map(|at| Point {
-                at,
-                planned: planned(terms, at),
-                granted: (at <= now_s).then(|| curve.before(at)),
-            })
-            .collect()
+        curve_points(&self.version.config, now_s, |at| curve.before(at))
     }
 }
 
@@ -199,47 +183,5 @@ impl Tally {
         self.curve.write().unwrap_or_else(PoisonError::into_inner).add(at_s);
         self.handed_fen.fetch_add(value_fen, Ordering::Relaxed);
         self.handed_count.fetch_add(1, Ordering::Release);
-    }
-}
-
-/// How snatches ended; for metrics. Loops and the bookkeeper count.
-#[derive(Default)]
-pub(super) struct Outcomes([AtomicU64; Outcomes::NAMES.len()]);
-
-impl Outcomes {
-    /// The outcomes by their names as labels.
-    pub(super) const NAMES: [&'static str; 9] = [
-        "got",
-        "unlucky",
-        "not_started",
-        "ended",
-        "paused",
-        "busy",
-        "too_fast",
-        "no_snatches",
-        "no_packets",
-    ];
-
-    pub(super) fn count(&self, snatched: &Snatched) {
-        let at = match snatched {
-            Snatched::Got { .. } => 0,
-            Snatched::Unlucky { .. } => 1,
-            Snatched::Refused(refusal) => match refusal {
-                Refusal::NotStarted => 2,
-                Refusal::Ended => 3,
-                Refusal::Paused => 4,
-                Refusal::Busy => 5,
-                Refusal::TooFast => 6,
-                Refusal::NoSnatches => 7,
-                Refusal::NoPackets => 8,
-            },
-        };
-        self.0[at].fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Names and counts.
-    pub(super) fn all(&self) -> Vec<(&'static str, u64)> {
-        let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
-        Self::NAMES.into_iter().zip(counts).collect()
     }
 }

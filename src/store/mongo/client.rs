@@ -160,6 +160,18 @@ impl Mongo {
         self.note(action.run())
     }
 
+    /// Changes all that match; how many those were.
+    pub fn update_many(
+        &self,
+        collection: &str,
+        filter: Document,
+        update: Document,
+    ) -> Result<u64, MongoError> {
+        let collection = self.collection(collection);
+        let result = self.note(collection.update_many(filter, update).run())?;
+        Ok(result.matched_count)
+    }
+
     /// Removes all that match; how many those were.
     pub fn delete_many(&self, collection: &str, filter: Document) -> Result<u64, MongoError> {
         let collection = self.collection(collection);

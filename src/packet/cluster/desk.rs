@@ -1,0 +1,453 @@
+//! One worker at its desk: takes snatches, has the view decide them, writes the packets down.
+
+use super::hands::{Hands, OpenChunk, Stage};
+use super::lines::{ChunkLine, GrantLine, Head, Place};
+use super::record::{Fate, Record, Trouble};
+use super::view::{Generation, Left, Pending, Seen, Serve, Tried, Try, View};
+use crate::packet::{Refusal, Source, luck};
+use crate::store::RequestKey;
+use std::sync::Arc;
+
+/// A snatch on its way.
+#[derive(Clone, Debug)]
+pub struct Snatching {
+    /// Who.
+    pub uid: i64,
+    /// Under which name a retry would come.
+    pub key: Option<RequestKey>,
+    /// The count that the record knew, once it was asked.
+    known: Option<i64>,
+    /// Rain, version and number of its draw, and whether that won.
+    drawn: Option<Drawn>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Drawn {
+    rain: i64,
+    version: i64,
+    draw: i64,
+    wins: bool,
+}
+
+/// What became of it in one turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// The packet is in the record.
+    Got {
+        /// It.
+        line: GrantLine,
+        /// An earlier request with this key got it.
+        replayed: bool,
+    },
+    /// The draw won nothing.
+    Unlucky {
+        /// Its number.
+        draw: i64,
+    },
+    /// No.
+    Refused(Refusal),
+    /// To be taken to another turn.
+    Again,
+    /// The record did not say whether it has the packet. It may have, or be given it later.
+    Unknown,
+}
+
+/// Draws of the record that are this worker's, under one version of the terms.
+#[derive(Clone, Copy, Debug, Default)]
+struct Block {
+    rain: i64,
+    version: i64,
+    next: i64,
+    until: i64,
+}
+
+/// What a worker keeps between turns.
+#[derive(Default)]
+pub struct Desk {
+    stage: Stage,
+    block: Block,
+    /// Amounts of the chunk that was last taken from.
+    drawn: Option<(i64, ChunkLine, Arc<[i64]>)>,
+    /// Packets that are in the record and may leave the outbox, and their rain and chunk.
+    done: Vec<((i64, i64), Pending)>,
+    /// Where the chunk stood when it was last heard of.
+    left: Option<(ChunkLine, Left)>,
+    /// The pool must be looked for.
+    is_lost: bool,
+    /// This generation handed out what was somebody's already.
+    broken: Option<Generation>,
+}
+
+impl Snatching {
+    /// At the beginning.
+    pub fn new(uid: i64, key: Option<RequestKey>) -> Self {
+        Self { uid, key, known: None, drawn: None }
+    }
+}
+
+impl Desk {
+    /// The rain as this worker last saw it.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Where the chunk stood when it was last heard of.
+    pub fn left(&self) -> Option<(ChunkLine, Left)> {
+        self.left
+    }
+
+    /// Looks for the pool anew in the next turn.
+    pub fn forget(&mut self) {
+        self.is_lost = true;
+    }
+
+    /// Whether the pool was found to hand out what was somebody's already.
+    pub fn is_broken(&self) -> bool {
+        self.broken.is_some() && !self.is_frozen()
+    }
+
+    /// Whether somebody is changing the amounts.
+    pub fn is_frozen(&self) -> bool {
+        self.stage.pool.as_ref().is_some_and(|pool| pool.is_frozen)
+    }
+
+    /// Makes the pool anew in the next turn, as whoever froze it seems to be gone.
+    pub fn thaw(&mut self) {
+        if self.is_frozen() {
+            self.broken = self.stage.pool.as_ref().map(|pool| pool.generation);
+        }
+    }
+
+    /// Takes every snatch one step further; as many results. After an error none of them was
+    /// answered, and all may be tried again.
+    pub async fn turn<R: Record, V: View>(
+        &mut self,
+        hands: &Hands<'_, R, V>,
+        snatches: &mut [Snatching],
+        draws: i64,
+    ) -> Result<Vec<Turned>, Trouble> {
+        let mut turned = vec![Turned::Again; snatches.len()];
+        let pool = self.pool(hands).await?;
+        self.look_up(hands, snatches, &mut turned).await?;
+        let now_us = (hands.now_us)();
+        // What the terms say is for the view: this worker may have heard of others long ago.
+        let closed = match &self.stage.head {
+            None => Some(Refusal::NotStarted),
+            Some(_) => pool.is_none().then_some(Refusal::Ended),
+        };
+        if let Some(refusal) = closed {
+            refuse(&mut turned, refusal);
+            return Ok(turned);
+        }
+        let Some(generation) = pool else { return Ok(turned) };
+        if self.is_frozen() {
+            return Ok(turned);
+        }
+        if !self.draw(hands, snatches, &turned, draws).await? {
+            return Ok(turned);
+        }
+        let asked: Vec<usize> =
+            (0..turned.len()).filter(|&at| turned[at] == Turned::Again).collect();
+        let tries = asked.iter().filter_map(|&at| {
+            let Snatching { uid, key, known, drawn } = &snatches[at];
+            let Drawn { draw, wins, .. } = (*drawn)?;
+            Some(Try { uid: *uid, draw, wins, key: key.clone(), known: *known })
+        });
+        let tries: Vec<Try> = tries.collect();
+        if tries.is_empty() {
+            return Ok(turned);
+        }
+        let serve = Serve { generation, now_us, tries: tries.clone() };
+        let Seen::Here(served) = hands.view.serve(serve).await? else {
+            self.is_lost = true;
+            return Ok(turned);
+        };
+        self.left = Some((served.line, served.left));
+        let mut popped = Vec::new();
+        for ((&at, one), tried) in asked.iter().zip(tries).zip(served.tried) {
+            match tried {
+                Tried::Popped { place, nth } => {
+                    let Try { uid, draw, key, .. } = one;
+                    let time_us = now_us;
+                    popped.push((at, Pending { place, uid, nth, draw, time_us, key }));
+                }
+                Tried::Unlucky => turned[at] = Turned::Unlucky { draw: one.draw },
+                Tried::Refused(refusal) => turned[at] = Turned::Refused(refusal),
+                Tried::Wait => {}
+                Tried::Ask => snatches[at].known = None,
+            }
+            if tried == Tried::Ask && snatches[at].key.is_none() {
+                self.count(hands, &mut snatches[at]).await?;
+            }
+        }
+        if !popped.is_empty() {
+            self.write_down(hands, served.line, popped, snatches, &mut turned).await;
+        }
+        Ok(turned)
+    }
+
+    /// Tells the view what is in the record, and opens the next chunk where that was the last of one.
+    /// To be called after a turn's answers went out.
+    pub async fn tidy<R: Record, V: View>(
+        &mut self,
+        hands: &Hands<'_, R, V>,
+    ) -> Result<(), Trouble> {
+        let done = std::mem::take(&mut self.done);
+        if let Some(&(chunk, _)) = done.last() {
+            // Those of a chunk before this one are out of the outbox, or it would not be open.
+            let of_chunk = done.into_iter().filter(|(of, _)| *of == chunk);
+            let left = hands.view.settle(chunk, of_chunk.map(|(_, one)| one).collect()).await?;
+            self.left = self.left.and_then(|(line, _)| Some((line, left?)));
+        }
+        if self.left.is_some_and(|(_, left)| left.is_used_up()) {
+            self.refill(hands).await?;
+        }
+        Ok(())
+    }
+
+    /// Does what some worker left undone: writes down what has been in the outbox since before, which
+    /// `is_old` tells. Returns what it found there.
+    pub async fn help<R: Record, V: View>(
+        &mut self,
+        hands: &Hands<'_, R, V>,
+        is_old: impl Fn(&Pending) -> bool,
+    ) -> Result<Vec<Pending>, Trouble> {
+        let (Some(head), Some((pool, places, outbox))) =
+            (self.stage.head.clone(), hands.view.look().await?)
+        else {
+            return Ok(Vec::new());
+        };
+        let line = pool.line;
+        if pool.rain != head.number || !head.covers(&line) {
+            return Ok(outbox);
+        }
+        let old: Vec<Pending> = outbox.iter().filter(|pending| is_old(pending)).cloned().collect();
+        let pending = i64::try_from(outbox.len()).expect("a chunk is small");
+        self.left = Some((pool.line, Left { places, pending, is_last: pool.is_last }));
+        if !old.is_empty() {
+            let lines = self.lines(&head, line, &old);
+            let (settled, foreign) = settle(hands, lines).await?;
+            let landed = old.into_iter().zip(settled).filter(|(_, landed)| *landed == Some(true));
+            let place = (head.number, line.number());
+            self.done.extend(landed.map(|(pending, _)| (place, pending)));
+            if foreign {
+                self.broken = Some(pool.generation);
+                self.is_lost = true;
+                self.pool(hands).await?;
+            }
+        }
+        self.tidy(hands).await?;
+        Ok(outbox)
+    }
+
+    /// The pool to take from; `None` while there is none.
+    async fn pool<R: Record, V: View>(
+        &mut self,
+        hands: &Hands<'_, R, V>,
+    ) -> Result<Option<Generation>, Trouble> {
+        let is_there = self.stage.pool.as_ref().is_some_and(|pool| !pool.is_frozen);
+        if self.is_lost || !is_there {
+            self.stage = hands.ensure(self.broken).await?;
+            self.is_lost = false;
+            self.broken = None;
+            self.left = None;
+        }
+        let pool = self.stage.pool.as_ref();
+        Ok(pool.map(|pool| pool.generation))
+    }
+
+    /// Looks for packets that keys got before.
+    async fn look_up<R: Record, V: View>(
+        &self,
+        hands: &Hands<'_, R, V>,
+        snatches: &mut [Snatching],
+        turned: &mut [Turned],
+    ) -> Result<(), Trouble> {
+        let asking = |snatch: &Snatching| snatch.key.is_some() && snatch.known.is_none();
+        let at: Vec<usize> = (0..snatches.len()).filter(|&at| asking(&snatches[at])).collect();
+        if at.is_empty() {
+            return Ok(());
+        }
+        let rain = self.stage.head.as_ref().map_or(0, |head| head.number);
+        let users = at.iter().map(|&at| (snatches[at].uid, snatches[at].key.clone()));
+        let known = hands.record.known(rain, users.collect()).await?;
+        for (at, known) in at.into_iter().zip(known) {
+            snatches[at].known = Some(known.count);
+            if let Some(line) = known.under_key {
+                turned[at] = Turned::Got { line, replayed: true };
+            }
+        }
+        Ok(())
+    }
+
+    async fn count<R: Record, V: View>(
+        &self,
+        hands: &Hands<'_, R, V>,
+        snatch: &mut Snatching,
+    ) -> Result<(), Trouble> {
+        let rain = self.stage.head.as_ref().map_or(0, |head| head.number);
+        let known = hands.record.known(rain, vec![(snatch.uid, None)]).await?;
+        snatch.known = known.first().map(|known| known.count);
+        Ok(())
+    }
+
+    /// Gives a draw to everybody who has none of the terms of the pool; false when the record has
+    /// others.
+    async fn draw<R: Record, V: View>(
+        &mut self,
+        hands: &Hands<'_, R, V>,
+        snatches: &mut [Snatching],
+        turned: &[Turned],
+        count: i64,
+    ) -> Result<bool, Trouble> {
+        let Stage { head: Some(head), pool: Some(pool) } = &self.stage else { return Ok(false) };
+        let (rain, version) = (head.number, pool.version);
+        if head.version.version != version {
+            // Whoever changed the terms is about to make another pool.
+            self.is_lost = true;
+            return Ok(false);
+        }
+        for at in (0..snatches.len()).filter(|&at| turned[at] == Turned::Again) {
+            let snatch = &mut snatches[at];
+            let is_current = |drawn: &Drawn| (drawn.rain, drawn.version) == (rain, version);
+            if snatch.drawn.as_ref().is_some_and(is_current) {
+                continue;
+            }
+            let block = &mut self.block;
+            if (block.rain, block.version) != (rain, version) || block.next == block.until {
+                let taken = hands.record.take_draws(rain, count).await?;
+                let Some((next, of)) = taken else {
+                    self.is_lost = true;
+                    return Ok(false);
+                };
+                *block = Block { rain, version: of, next, until: next + count };
+                if of != version {
+                    self.is_lost = true;
+                    return Ok(false);
+                }
+            }
+            let draw = block.next;
+            block.next += 1;
+            let wins = luck::wins(&Source::new(&head.seed), head.id, draw, head.version.hit_ppm);
+            snatch.drawn = Some(Drawn { rain, version, draw, wins });
+        }
+        Ok(true)
+    }
+
+    /// Puts packets into the record; then they are their users'.
+    async fn write_down<R: Record, V: View>(
+        &mut self,
+        hands: &Hands<'_, R, V>,
+        line: ChunkLine,
+        popped: Vec<(usize, Pending)>,
+        snatches: &mut [Snatching],
+        turned: &mut [Turned],
+    ) {
+        let Some(head) = self.stage.head.clone() else { return };
+        let (at, pending): (Vec<usize>, Vec<Pending>) = popped.into_iter().unzip();
+        if !head.covers(&line) {
+            // They are in the outbox, for somebody who knows the terms.
+            for at in at {
+                turned[at] = Turned::Unknown;
+            }
+            self.is_lost = true;
+            return;
+        }
+        let lines = self.lines(&head, line, &pending);
+        let (settled, foreign) = match settle(hands, lines.clone()).await {
+            Ok(settled) => settled,
+            Err(_) => (vec![None; lines.len()], false),
+        };
+        if foreign {
+            self.broken = self.stage.pool.as_ref().map(|pool| pool.generation);
+            self.is_lost = true;
+        }
+        for (((at, pending), grant), landed) in at.into_iter().zip(pending).zip(lines).zip(settled)
+        {
+            match landed {
+                Some(true) => {
+                    self.done.push(((head.number, line.number()), pending));
+                    turned[at] = Turned::Got { line: grant, replayed: false };
+                }
+                // Begin again with another draw: this one may be somewhere already.
+                Some(false) => {
+                    let Snatching { uid, key, .. } = snatches[at].clone();
+                    snatches[at] = Snatching::new(uid, key);
+                }
+                None => turned[at] = Turned::Unknown,
+            }
+        }
+    }
+
+    /// Opens the next chunk.
+    async fn refill<R: Record, V: View>(&mut self, hands: &Hands<'_, R, V>) -> Result<(), Trouble> {
+        let Stage { head: Some(head), pool: Some(pool) } = self.stage.clone() else {
+            return Ok(());
+        };
+        let opened = match hands.open_chunk(&head).await {
+            Err(Trouble::Overtaken) => {
+                self.is_lost = true;
+                return Ok(());
+            }
+            opened => opened?,
+        };
+        let OpenChunk { line, places, is_last, .. } = opened;
+        if i64::try_from(places.len()).is_ok_and(|places| places == line.chunk.count()) {
+            let seen = hands.view.refill(pool.generation, line, is_last).await?;
+            self.is_lost |= seen == Seen::Other;
+            self.left = None;
+        } else {
+            // The view thinks that it is used up, and it is not: what it knew is lost.
+            self.left = None;
+            self.broken = Some(pool.generation);
+            self.is_lost = true;
+        }
+        Ok(())
+    }
+
+    /// What the record is to have of `pending`.
+    fn lines(&mut self, head: &Head, line: ChunkLine, pending: &[Pending]) -> Vec<GrantLine> {
+        let kept = self.drawn.take().filter(|(rain, of, _)| (*rain, *of) == (head.number, line));
+        let (_, _, packets) = kept.unwrap_or_else(|| {
+            let source = Source::new(&head.seed);
+            // Amounts are those of the chunk's version: others would have closed it.
+            let packets = line.chunk.packets(&source, head.id, head.terms());
+            (head.number, line, packets.into())
+        });
+        let granted = pending.iter().filter_map(|one| one.line(head.number, line, &packets));
+        let granted = granted.collect();
+        self.drawn = Some((head.number, line, packets));
+        granted
+    }
+}
+
+/// Writes packets down: for each whether the record has exactly this one, `None` when it does not
+/// say; and whether one of their names is another's.
+async fn settle<R: Record, V: View>(
+    hands: &Hands<'_, R, V>,
+    lines: Vec<GrantLine>,
+) -> Result<(Vec<Option<bool>>, bool), Trouble> {
+    let places: Vec<Place> = lines.iter().cloned().map(Place::Granted).collect();
+    let fates = hands.record.decide(places.clone()).await?;
+    let taken = places.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Taken);
+    let taken: Vec<i64> = taken.map(|(place, _)| place.envelope_id()).collect();
+    let holders = if taken.is_empty() { Vec::new() } else { hands.record.holders(taken).await? };
+    let mut foreign = false;
+    let settled = places.iter().zip(fates).map(|(place, fate)| match fate {
+        Fate::Done => Some(true),
+        Fate::Taken => {
+            let is_ours = holders.contains(place);
+            foreign |= !is_ours;
+            Some(is_ours)
+        }
+        Fate::Unknown => None,
+    });
+    let settled = settled.collect();
+    Ok((settled, foreign))
+}
+
+fn refuse(turned: &mut [Turned], refusal: Refusal) {
+    for one in turned.iter_mut().filter(|one| **one == Turned::Again) {
+        *one = Turned::Refused(refusal);
+    }
+}
