@@ -352,10 +352,10 @@ pub const COUNTER_LOOKS_UNDER_WAY_MAX: usize = 2;
 pub const COUNTER_READS_MAX: usize = 1024;
 
 /// Answers about counters remembered for the time when Redis is away.
-pub const COUNTER_READS_KNOWN_MAX: usize = 16 * 1024;
+pub const COUNTER_READS_KNOWN_MAX: usize = 8 * 1024;
 
-/// Counters of a batch that is remembered; larger ones would take too much memory.
-pub const COUNTER_BATCH_KNOWN_MAX: usize = 100;
+/// Counters of a batch, and places of a list, that is remembered: all together at most 50 MB.
+pub const COUNTER_LIST_KNOWN_MAX: usize = 100;
 
 /// Fields that an audit of a cluster's counters reads at once: Redis stands still for about 0.5 ms.
 pub const COUNTER_AUDIT_SLICE_ROWS: usize = 500;

@@ -22,6 +22,8 @@ mod freshness;
 #[cfg(feature = "cluster")]
 mod ids;
 #[cfg(feature = "cluster")]
+mod journal_sums;
+#[cfg(feature = "cluster")]
 mod lanes;
 #[cfg(feature = "cluster")]
 mod last_known;
@@ -68,6 +70,8 @@ pub use figures::Figures;
 pub use followed::Followed;
 #[cfg(feature = "cluster")]
 pub use ids::Ids;
+#[cfg(feature = "cluster")]
+pub use journal_sums::{JournalSums, Stopped};
 #[cfg(feature = "cluster")]
 pub use lanes::{Lanes, LanesThreads, MongoTask};
 #[cfg(feature = "cluster")]

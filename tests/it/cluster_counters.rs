@@ -2,7 +2,7 @@
 //! acknowledged is lost, whatever goes away.
 
 use crate::client::{Client, Reply};
-use crate::cluster_rig::{Processes, unmarked};
+use crate::cluster_rig::{Processes, Rig};
 use crate::mongo_server::MongoServer;
 use crate::redis_server::{RedisServer, wait_for};
 use serde_json::{Value, json};
@@ -13,30 +13,12 @@ use std::time::Duration;
 
 const INCREMENT: &str = "/api/v1/counter/increment";
 
-struct Rig {
-    redis: RedisServer,
-    processes: Processes,
+trait Counters {
+    fn count(&self, index: usize, counter: &str) -> i64;
+    fn audits_are_well(&self);
 }
 
-impl Rig {
-    fn start() -> Self {
-        let (redis, mongo) = (RedisServer::start(&[]), MongoServer::shared());
-        let processes = Processes::start(redis.url(), mongo.addr(), mongo.addr());
-        Self { redis, processes }
-    }
-
-    fn client(&self, index: usize) -> Client {
-        Client::connect(self.processes.addresses()[index].0)
-    }
-
-    fn operator(&self, index: usize) -> Client {
-        Client::connect(self.processes.addresses()[index].1)
-    }
-
-    fn unmarked(&self, index: usize, target: &str) -> Value {
-        unmarked(self.processes.addresses()[index].0, target)
-    }
-
+impl Counters for Rig {
     fn count(&self, index: usize, counter: &str) -> i64 {
         count_of(&self.unmarked(index, &format!("/api/v1/counter/{counter}")))
     }

@@ -1,37 +1,10 @@
 //! The gift table over several processes: what one of them took, all of them know.
 
-use crate::client::Client;
-use crate::cluster_rig::{Processes, unmarked};
-use crate::mongo_server::MongoServer;
-use crate::redis_server::{RedisServer, wait_for};
+use crate::cluster_rig::Rig;
+use crate::redis_server::wait_for;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::process::Command;
-
-struct Rig {
-    redis: RedisServer,
-    processes: Processes,
-}
-
-impl Rig {
-    fn start() -> Self {
-        let (redis, mongo) = (RedisServer::start(&[]), MongoServer::shared());
-        let processes = Processes::start(redis.url(), mongo.addr(), mongo.addr());
-        Self { redis, processes }
-    }
-
-    fn client(&self, index: usize) -> Client {
-        Client::connect(self.processes.addresses()[index].0)
-    }
-
-    fn operator(&self, index: usize) -> Client {
-        Client::connect(self.processes.addresses()[index].1)
-    }
-
-    fn unmarked(&self, index: usize, target: &str) -> Value {
-        unmarked(self.processes.addresses()[index].0, target)
-    }
-}
 
 fn gift(anchor: i64, worth: i64) -> String {
     json!({"audience_id": 1001, "anchor_id": anchor, "worth": worth}).to_string()

@@ -2,8 +2,8 @@
 //! may happen to one, to Redis or to MongoDB.
 
 use crate::client::{Client, Reply};
-use crate::mongo_server::fresh_database;
-use crate::redis_server::wait_for;
+use crate::mongo_server::{MongoServer, fresh_database};
+use crate::redis_server::{RedisServer, wait_for};
 use crate::server::{Server, Start};
 use mongodb::bson::{Document, doc};
 use mongodb::sync::Client as Mongo;
@@ -30,6 +30,32 @@ pub(crate) struct Processes {
     mongo: SocketAddr,
     direct_mongo: SocketAddr,
     database: String,
+}
+
+/// Processes that are well, on a Redis of their own and the shared MongoDB.
+pub(crate) struct Rig {
+    pub(crate) redis: RedisServer,
+    pub(crate) processes: Processes,
+}
+
+impl Rig {
+    pub(crate) fn start() -> Self {
+        let (redis, mongo) = (RedisServer::start(&[]), MongoServer::shared());
+        let processes = Processes::start(redis.url(), mongo.addr(), mongo.addr());
+        Self { redis, processes }
+    }
+
+    pub(crate) fn client(&self, index: usize) -> Client {
+        Client::connect(self.processes.addresses()[index].0)
+    }
+
+    pub(crate) fn operator(&self, index: usize) -> Client {
+        Client::connect(self.processes.addresses()[index].1)
+    }
+
+    pub(crate) fn unmarked(&self, index: usize, target: &str) -> Value {
+        unmarked(self.processes.addresses()[index].0, target)
+    }
 }
 
 /// What a load has been promised.

@@ -3,7 +3,7 @@
 
 use crate::counter_model::{counter, id};
 use crate::gift_cluster_keys::Redis;
-use crate::redis_server::RedisServer;
+use crate::redis_server::{RedisCluster, RedisServer};
 use fanfare::calendar::Period;
 use fanfare::cluster::reply::Seen;
 use fanfare::cluster::{
@@ -174,6 +174,22 @@ fn scripts_do_what_the_pure_view_does() {
     });
     if let Err(error) = outcome {
         panic!("{error}");
+    }
+}
+
+#[test]
+fn a_redis_cluster_runs_them_too() {
+    let cluster = RedisCluster::start();
+    let redis = Redis::cluster(&cluster, "counter");
+    let mut rig = Rig::new(&redis);
+    let row =
+        |board: &Board, of: &str, sum| ((board.clone(), id(of)), Value::Sum { epoch: 0, sum });
+    let lists: Vec<Board> = boards().into_iter().take(3).collect();
+    for (of, sum) in [("a", 5), ("10", 7), ("a", -9)] {
+        let rows = lists.iter().map(|board| row(board, of, sum)).collect();
+        let done = rig.apply(Stream { writer: 3, slot: 1 }, &rows);
+        assert_eq!(done, ScriptAnswer::Done { full: vec![] });
+        rig.compare();
     }
 }
 

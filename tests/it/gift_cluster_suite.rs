@@ -1,11 +1,9 @@
 //! The gift store of a cluster answers as the model: the suite of the local store, unchanged.
 
-use crate::cluster_lanes::{PATIENCE, open_lanes};
+use crate::cluster_lanes::{OneProcess, PATIENCE, YEARS_S, patient};
 use crate::gift_suite::{Backend, Setup, check_store};
-use crate::mongo_server::fresh_database;
 use crate::redis_server::{RedisServer, wait_for};
-use fanfare::cluster::{LanesThreads, Tuning};
-use fanfare::exec::{Answer, Notifier, Threads};
+use fanfare::exec::{Answer, Notifier};
 use fanfare::gift::cluster::{ClusterGifts, ClusterOptions};
 use fanfare::gift::{Found, Read, Store, Write, Written};
 use fanfare::store::StoreError;
@@ -13,80 +11,37 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-/// The histories are of simulated years, which Redis does not know of: it must not forget boards
-/// whose end, by its own clock, is long past.
-const YEARS_S: i64 = 100 * 366 * 86_400;
-
-/// One process of a cluster; the store is another one after each restart.
-struct OneProcess {
-    setup: Setup,
-    database: String,
-    redis: Arc<RedisServer>,
-    open: Option<Open>,
+fn process(setup: Setup, redis: &Arc<RedisServer>) -> OneProcess<Unmarked> {
+    OneProcess::start(
+        redis,
+        Box::new(move |lanes, database| {
+            let options = ClusterOptions {
+                zone: setup.zone.clone(),
+                keep: setup.keep,
+                expiry_margin_s: YEARS_S,
+                tag: database.to_owned(),
+                journal: "gifts".to_owned(),
+                tuning: patient(),
+                deadline: PATIENCE,
+                stale_max: Duration::ZERO,
+                op_patience: PATIENCE,
+                clock: Arc::clone(&setup.clock) as _,
+                notifier: Arc::new(Notifier::default()),
+            };
+            let (gifts, threads) = ClusterGifts::open(lanes, options).expect("it opens");
+            wait_for("a fresh view", || gifts.is_fresh());
+            (Unmarked(gifts), threads)
+        }),
+    )
 }
 
-struct Open {
-    gifts: Arc<Unmarked>,
-    threads: Threads,
-    lanes: LanesThreads,
-}
-
-impl OneProcess {
-    fn new(setup: Setup, redis: &Arc<RedisServer>) -> Self {
-        let mut process =
-            Self { setup, database: fresh_database(), redis: Arc::clone(redis), open: None };
-        process.start();
-        process
-    }
-
-    fn start(&mut self) {
-        let (lanes, lane_threads) = open_lanes(&self.database, &self.redis);
-        let second = Duration::from_secs(1);
-        let tuning = Tuning {
-            patience: PATIENCE,
-            look_age_max: 2 * second,
-            ..Tuning::taking_over_after(6 * second)
-        };
-        let options = ClusterOptions {
-            zone: self.setup.zone.clone(),
-            keep: self.setup.keep,
-            expiry_margin_s: YEARS_S,
-            tag: self.database.clone(),
-            journal: "gifts".to_owned(),
-            tuning,
-            deadline: PATIENCE,
-            stale_max: Duration::ZERO,
-            op_patience: PATIENCE,
-            clock: Arc::clone(&self.setup.clock) as _,
-            notifier: Arc::new(Notifier::default()),
-        };
-        let (gifts, threads) = ClusterGifts::open(&lanes, options).expect("it opens");
-        wait_for("a fresh view", || gifts.is_fresh());
-        self.open = Some(Open { gifts: Arc::new(Unmarked(gifts)), threads, lanes: lane_threads });
-    }
-
-    fn stop(&mut self) {
-        let Some(Open { gifts, threads, lanes }) = self.open.take() else { return };
-        drop(gifts);
-        threads.join();
-        assert_eq!(lanes.join(PATIENCE), 0, "no thread is left behind");
-    }
-}
-
-impl Drop for OneProcess {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-impl Backend for OneProcess {
+impl Backend for OneProcess<Unmarked> {
     fn store(&self) -> Arc<dyn Store> {
-        Arc::clone(&self.open.as_ref().expect("open").gifts) as _
+        Arc::clone(OneProcess::store(self)) as _
     }
 
     fn restart(&mut self) {
-        self.stop();
-        self.start();
+        OneProcess::restart(self);
     }
 }
 
@@ -128,5 +83,5 @@ impl Store for Unmarked {
 #[test]
 fn answers_as_the_model() {
     let redis = Arc::new(RedisServer::start(&[]));
-    check_store(12, |setup| OneProcess::new(setup, &redis));
+    check_store(12, |setup| process(setup, &redis));
 }

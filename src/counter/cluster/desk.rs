@@ -14,7 +14,7 @@ use super::redis_view::shown;
 use crate::calendar::Calendar;
 use crate::cluster::{Driver, Ids, Lanes, Outcome};
 use crate::counter::{Action, Counter, Id, Write, Written};
-use crate::exec::Answer;
+use crate::exec::{Answer, ring_once};
 use crate::limits::COUNTER_TRIES_MAX;
 use crate::store::lane::{Awaited, Watch};
 use crate::store::mongo::Mongo;
@@ -277,9 +277,11 @@ impl Desk {
             let mut lines = self.lines();
             writers.iter().filter_map(|(writer, _)| lines.release(writer)).collect()
         };
-        for (writer, told) in writers.into_iter().rev() {
-            writer.answer.send(told);
-        }
+        ring_once(|| {
+            for (writer, told) in writers.into_iter().rev() {
+                writer.answer.send(told);
+            }
+        });
         for counter in woken {
             self.begin(&counter);
         }

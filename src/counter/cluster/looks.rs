@@ -9,6 +9,7 @@ use crate::calendar::{Calendar, Period};
 use crate::cluster::ViewReader;
 use crate::counter::sums::WINDOWS;
 use crate::counter::{Counter, Id};
+use crate::exec::ring_once;
 use crate::limits::{COUNTER_LOOKS_MAX, COUNTER_LOOKS_UNDER_WAY_MAX};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -100,10 +101,11 @@ impl Looks {
                 Some(Seeing::Fields(values)) => Some(by_field(&fields, values)),
                 _ => None,
             };
-            for look in looks {
-                let Look { counter, users, lists, then } = look;
-                then(values.as_ref().map(|values| state(&counter, &users, &lists, values)));
-            }
+            ring_once(|| {
+                for Look { counter, users, lists, then } in looks {
+                    then(values.as_ref().map(|values| state(&counter, &users, &lists, values)));
+                }
+            });
         });
     }
 

@@ -6,7 +6,7 @@ use crate::calendar::Period;
 use crate::cluster::reply::{Seen, Unread};
 use crate::cluster::{Generation, Questions};
 use crate::counter::{Counter, Found, Id};
-use crate::limits::COUNTER_BATCH_KNOWN_MAX;
+use crate::limits::COUNTER_LIST_KNOWN_MAX;
 use crate::store::redis::{Answer, Command};
 use std::sync::Arc;
 
@@ -68,7 +68,8 @@ impl Questions for CounterReads {
 
     fn is_kept(&self, question: &Question) -> bool {
         match question {
-            Question::Counts(counters) => counters.len() <= COUNTER_BATCH_KNOWN_MAX,
+            Question::Counts(counters) => counters.len() <= COUNTER_LIST_KNOWN_MAX,
+            Question::Hot { num, .. } => *num <= COUNTER_LIST_KNOWN_MAX,
             _ => true,
         }
     }

@@ -7,23 +7,22 @@ use super::lines::Lines;
 use super::looks::Looks;
 use super::reads::{CounterReads, Question, Seeing};
 use super::redis_view::RedisView;
-use super::rules::{self, Rules, Sums};
+use super::rules::{self, Rules};
 use crate::calendar::Calendar;
 use crate::cluster::{
-    ClusterError, Driver, DriverOptions, Figures, Followed, Ids, Lanes, MongoRecord, Shown, Tuning,
-    ViewReader, ViewReaderOptions, open_record,
+    ClusterError, Driver, DriverOptions, Figures, Followed, Ids, JournalSums, Lanes, MongoRecord,
+    Shown, Tuning, ViewReader, ViewReaderOptions, open_record,
 };
 use crate::counter::{COUNTER_SIGNAL, Found, Read, Store, Types, Write, Written};
 use crate::exec::{Answer, Notifier, Threads};
 use crate::limits::{
-    COUNTER_CLUSTER_SLOTS, COUNTER_CLUSTER_WRITERS, COUNTER_READS_KNOWN_MAX, COUNTER_READS_MAX,
-    COUNTER_WRITES_WAITING_MAX,
+    COUNTER_AUDIT_PAGE_DOCUMENTS, COUNTER_CLUSTER_SLOTS, COUNTER_CLUSTER_WRITERS,
+    COUNTER_READS_KNOWN_MAX, COUNTER_READS_MAX, COUNTER_WRITES_WAITING_MAX,
 };
 use crate::store::lane::Watch;
 use crate::store::{Audit, Clock, StoreError};
 use jiff::tz::TimeZone;
 use mongodb::bson::{Document, doc};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -129,16 +128,13 @@ impl ClusterCounters {
             calendar: Calendar::new(inner.zone.clone()),
             expiry_margin_s: inner.expiry_margin_s,
         };
+        let desk = &inner.desk;
+        let (link, clock) = (Arc::clone(desk.driver.link()), Arc::clone(&desk.clock));
+        let journal = (&*desk.journal, COUNTER_AUDIT_PAGE_DOCUMENTS);
         Box::new(ClusterAuditor {
-            lanes: inner.desk.lanes.clone(),
-            link: Arc::clone(inner.desk.driver.link()),
             view: Arc::clone(&inner.view),
-            record: Arc::new(MongoRecord::new(&inner.desk.journal)),
-            rules,
+            journal: JournalSums::new(desk.lanes.clone(), (link, clock), journal, rules),
             types: Arc::clone(&inner.types),
-            clock: Arc::clone(&inner.desk.clock),
-            sums: Sums::default(),
-            position: BTreeMap::new(),
         })
     }
 

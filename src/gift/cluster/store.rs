@@ -4,25 +4,25 @@ use super::audit::ClusterAuditor;
 use super::boards::{ALL, BoardReads, Boards, Question, found};
 use super::lookup::{self, Lookup, Target};
 use super::redis_view::RedisView;
-use super::{BoardId, Draft, Outcome, Rules, Sums};
+use super::{BoardId, Draft, Outcome, Rules};
 use crate::calendar::{Calendar, Keep};
 use crate::cluster::{
-    Begun, ClusterError, Coalescer, Driver, DriverOptions, Figures, Followed, Ids, Lanes,
-    MongoRecord, Shown, Tuning, ViewReaderOptions, open_record,
+    Begun, ClusterError, Coalescer, Driver, DriverOptions, Figures, Followed, Ids, JournalSums,
+    Lanes, MongoRecord, Shown, Tuning, ViewReaderOptions, open_record,
 };
 use crate::exec::{Answer, Notifier, Threads};
 use crate::gift::{
     Entry, Found, GIFT_SIGNAL, Gift, Period, Read, Span, Store, TopQuery, Write, Written,
 };
 use crate::limits::{
-    GIFT_BOARD_READS_MAX, GIFT_BOARDS_KNOWN_MAX, GIFT_CLUSTER_WRITERS, GIFT_LOOKUPS_WAITING_MAX,
+    GIFT_AUDIT_PAGE_DOCUMENTS, GIFT_BOARD_READS_MAX, GIFT_BOARDS_KNOWN_MAX, GIFT_CLUSTER_WRITERS,
+    GIFT_LOOKUPS_WAITING_MAX,
 };
 use crate::store::lane::{Late, Watch};
 use crate::store::mongo::Mongo;
 use crate::store::{Audit, Clock, RequestKey, StoreError};
 use jiff::tz::TimeZone;
 use mongodb::bson::{Document, doc};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -130,15 +130,11 @@ impl ClusterGifts {
             keep: inner.keep,
             expiry_margin_s: Rules::EXPIRY_MARGIN_S,
         };
+        let (link, clock) = (Arc::clone(inner.driver.link()), Arc::clone(&inner.clock));
+        let journal = (&*inner.journal, GIFT_AUDIT_PAGE_DOCUMENTS);
         Box::new(ClusterAuditor {
-            lanes: inner.lanes.clone(),
-            link: Arc::clone(inner.driver.link()),
             view: Arc::clone(&inner.view),
-            record: Arc::new(MongoRecord::new(&inner.journal)),
-            rules,
-            clock: Arc::clone(&inner.clock),
-            sums: Sums::default(),
-            position: BTreeMap::new(),
+            journal: JournalSums::new(inner.lanes.clone(), (link, clock), journal, rules),
         })
     }
 
