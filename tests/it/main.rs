@@ -97,6 +97,8 @@ mod packet_cluster_process;
 mod packet_cluster_rain;
 #[cfg(feature = "cluster")]
 mod packet_cluster_rig;
+#[cfg(feature = "cluster")]
+mod packet_cluster_scripts;
 mod packet_cluster_servers;
 mod packet_cluster_sim;
 #[cfg(feature = "cluster")]

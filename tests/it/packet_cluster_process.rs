@@ -29,7 +29,7 @@ impl<'a> Season<'a> {
     fn rain(&self) -> Rainfall<'a> {
         let id = self.next.get();
         self.next.set(id + 1);
-        let (users, packets) = if rounds().is_some() { (20_000, 20_000) } else { (240, 400) };
+        let (users, packets) = if rounds().is_some() { (20_000, 20_000) } else { (90, 160) };
         Rainfall { processes: self.processes, id, users, packets }
     }
 }

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// Threads that stand for the users.
 const CLIENTS: i64 = 6;
@@ -111,6 +112,10 @@ impl Rainfall<'_> {
             fault(&promised);
         });
         self.processes.wait_ready();
+        // What a lost answer left in the outbox is finished by whichever process sees it.
+        wait_for("every packet to be written down", || {
+            i64::try_from(self.packets().len()).expect("few") >= self.packets
+        });
         self.open_all(&promised);
         self.check(what, &promised);
         self.end_and_prove(what);
@@ -168,6 +173,8 @@ impl Rainfall<'_> {
                 (503, _) | (200, 2) => {
                     assert!(reply.header("Retry-After").is_some(), "{reply:?}");
                     promised.busy.fetch_add(1, Ordering::Relaxed);
+                    // In more of a hurry than it was told to be.
+                    thread::sleep(Duration::from_millis(20));
                     anywhere.open = None;
                 }
                 (200, 0) => {
@@ -217,22 +224,24 @@ impl Rainfall<'_> {
 
     /// Everything that wallets show, also what a lost answer kept from its user.
     fn open_all(&self, promised: &Promised) {
-        let mut anywhere = Anywhere::of(self.processes, 0);
-        for uid in 1..=self.users {
-            for (envelope, _) in wallet(&mut anywhere, uid).1 {
-                Self::open(&mut anywhere, uid, envelope, promised);
+        let open_some = |client: i64| {
+            let mut anywhere = Anywhere::of(self.processes, client);
+            for uid in (1..=self.users).filter(|uid| uid % CLIENTS == client) {
+                for (envelope, _) in wallet(&mut anywhere, uid).1 {
+                    Self::open(&mut anywhere, uid, envelope, promised);
+                }
             }
-        }
+        };
+        thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                scope.spawn(move || open_some(client));
+            }
+        });
     }
 
     #[track_caller]
     fn check(&self, what: &str, promised: &Promised) {
-        let heads = self.processes.documents("rains");
-        let head = heads.iter().find(|head| number(head, "id") == self.id).expect("the rain");
-        let rain = number(head, "_id");
-        let documents = self.processes.documents("rains.packets");
-        let packets: Vec<&Document> =
-            documents.iter().filter(|found| found.get_i64("rain") == Ok(rain)).collect();
+        let packets = self.packets();
         let fen: i64 = packets.iter().map(|found| number(found, "value_fen")).sum();
         assert_eq!(packets.len(), usize::try_from(self.packets).expect("few"), "{what}: packets");
         assert_eq!(fen, self.packets * 100, "{what}: the budget");
@@ -251,11 +260,21 @@ impl Rainfall<'_> {
         }
         let most = users.values().max();
         assert!(most <= Some(&MAX_PER_USER), "{what}: {most:?} packets of one user");
-        self.check_wallets(what, &documents);
+        self.check_wallets(what);
+    }
+
+    /// The documents of this rain's packets, past the processes.
+    fn packets(&self) -> Vec<Document> {
+        let heads = self.processes.documents("rains");
+        let head = heads.iter().find(|head| number(head, "id") == self.id).expect("the rain");
+        let rain = number(head, "_id");
+        let all = self.processes.documents("rains.packets").into_iter();
+        all.filter(|found| found.get_i64("rain") == Ok(rain)).collect()
     }
 
     /// Every process shows every user all that was ever opened.
-    fn check_wallets(&self, what: &str, documents: &[Document]) {
+    fn check_wallets(&self, what: &str) {
+        let documents = self.processes.documents("rains.packets");
         let mut amounts: BTreeMap<i64, i64> = BTreeMap::new();
         for found in documents.iter().filter(|found| found.contains_key("opened_us")) {
             *amounts.entry(number(found, "uid")).or_default() += number(found, "value_fen");

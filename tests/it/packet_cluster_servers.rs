@@ -300,10 +300,10 @@ impl Redis {
     }
 
     pub(crate) fn settle(&mut self, of: (i64, i64), done: &[Pending]) -> Option<Left> {
-        let state = self.0.as_mut()?;
+        let is_here = |state: &&mut PoolState| (state.pool.rain, state.pool.line.number()) == of;
+        let state = self.0.as_mut().filter(is_here)?;
         for one in done {
-            let here = (state.pool.rain, state.pool.line.number()) == of;
-            if here && state.outbox.get(&one.place) == Some(one) {
+            if state.outbox.get(&one.place) == Some(one) {
                 state.outbox.remove(&one.place);
                 if let Some(user) = state.users.get_mut(&one.uid).filter(|user| user.0 == one.nth) {
                     user.1 = false;

@@ -1,8 +1,10 @@
 // The seed's way to hand out a red packet, as plain as Go can have it: the user's count is checked in
 // Redis, chance decides, a prepared packet is popped, the count goes up. What is written down later
-// is left out, so nothing that it answers survives a crash, and it is measured without that cost.
+// is left out, so nothing that it answers survives a crash, and it is measured without that cost. With
+// -mongo a goroutine writes it down, after the answer as the seed's queue did, and as fast as it can.
 //
 //	go-rain -redis 127.0.0.1:6379 -packets 1000000 -win 1 -per-user 1000000
+//	go-rain -redis 127.0.0.1:6379 -mongo mongodb://127.0.0.1:27017
 package main
 
 import (
@@ -16,9 +18,21 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
+
+// What waits to be written down; beyond it answers wait.
+const laterMax = 1 << 20
+
+type packet struct {
+	ID   int64  `bson:"_id"`
+	UID  string `bson:"uid"`
+	Time int64  `bson:"time"`
+}
 
 type envelope struct {
 	ID       int64 `json:"envelope_id"`
@@ -38,12 +52,25 @@ func main() {
 	packets := flag.Int("packets", 1_000_000, "packets to prepare")
 	win := flag.Float64("win", 1, "part of the draws that win")
 	perUser := flag.Int64("per-user", 1_000_000, "packets for one user")
+	mongoURI := flag.String("mongo", "", "where to write packets down, after they were answered")
 	flag.Parse()
 
 	client := redis.NewClient(&redis.Options{Addr: *redisAddr})
 	if err := fill(client, *packets); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	var later chan packet
+	if *mongoURI != "" {
+		record, err := mongo.Connect(options.Client().ApplyURI(*mongoURI))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		later = make(chan packet, laterMax)
+		// Of its own, since every start hands out the same packets.
+		name := fmt.Sprintf("go_rain_%d", time.Now().UnixMilli())
+		go writeDown(record.Database(name).Collection("packets"), later)
 	}
 	http.HandleFunc("/snatch", func(w http.ResponseWriter, r *http.Request) {
 		uid := r.FormValue("uid")
@@ -60,7 +87,7 @@ func main() {
 			say(w, answer{4, "no luck this time", nil})
 			return
 		}
-		packet, err := client.LPop(r.Context(), "pool").Result()
+		popped, err := client.LPop(r.Context(), "pool").Result()
 		if errors.Is(err, redis.Nil) {
 			say(w, answer{6, "all packets are gone", nil})
 			return
@@ -72,7 +99,10 @@ func main() {
 			http.Error(w, `{"code":12,"msg":"redis"}`, http.StatusServiceUnavailable)
 			return
 		}
-		id, _ := strconv.ParseInt(packet, 10, 64)
+		id, _ := strconv.ParseInt(popped, 10, 64)
+		if later != nil {
+			later <- packet{id, uid, time.Now().Unix()}
+		}
 		say(w, answer{0, "success", envelope{id, *perUser, count}})
 	})
 
@@ -84,6 +114,15 @@ func main() {
 	fmt.Printf("go-rain ready http=%s\n", listener.Addr())
 	fmt.Fprintln(os.Stderr, http.Serve(listener, nil))
 	os.Exit(1)
+}
+
+// writeDown inserts one packet after the other; what fails is lost.
+func writeDown(packets *mongo.Collection, later <-chan packet) {
+	for one := range later {
+		if _, err := packets.InsertOne(context.Background(), one); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
 }
 
 func say(w http.ResponseWriter, a answer) {

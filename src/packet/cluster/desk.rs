@@ -188,21 +188,25 @@ impl Desk {
 
     /// Tells the view what is in the record, and opens the next chunk where that was the last of one.
     /// To be called after a turn's answers went out.
+    /// Tells whether anybody who waits may go on.
     pub async fn tidy<R: Record, V: View>(
         &mut self,
         hands: &Hands<'_, R, V>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let done = std::mem::take(&mut self.done);
+        let mut moved = !done.is_empty();
         if let Some(&(chunk, _)) = done.last() {
             // Those of a chunk before this one are out of the outbox, or it would not be open.
             let of_chunk = done.into_iter().filter(|(of, _)| *of == chunk);
             let left = hands.view.settle(chunk, of_chunk.map(|(_, one)| one).collect()).await?;
-            self.left = self.left.and_then(|(line, _)| Some((line, left?)));
+            let of_this = self.left.filter(|(line, _)| line.number() == chunk.1);
+            self.left = of_this.and_then(|(line, _)| Some((line, left?)));
         }
         if self.left.is_some_and(|(_, left)| left.is_used_up()) {
             self.refill(hands).await?;
+            moved = true;
         }
-        Ok(())
+        Ok(moved)
     }
 
     /// Does what some worker left undone: writes down what has been in the outbox since before, which
@@ -307,6 +311,7 @@ impl Desk {
             self.is_lost = true;
             return Ok(false);
         }
+        let source = Source::new(&head.seed);
         for at in (0..snatches.len()).filter(|&at| turned[at] == Turned::Again) {
             let snatch = &mut snatches[at];
             let is_current = |drawn: &Drawn| (drawn.rain, drawn.version) == (rain, version);
@@ -328,7 +333,7 @@ impl Desk {
             }
             let draw = block.next;
             block.next += 1;
-            let wins = luck::wins(&Source::new(&head.seed), head.id, draw, head.version.hit_ppm);
+            let wins = luck::wins(&source, head.id, draw, head.version.hit_ppm);
             snatch.drawn = Some(Drawn { rain, version, draw, wins });
         }
         Ok(true)
@@ -384,6 +389,14 @@ impl Desk {
         let Stage { head: Some(head), pool: Some(pool) } = self.stage.clone() else {
             return Ok(());
         };
+        // The usual case: the view saw every packet of the chunk go into the record.
+        if let Some((line, _)) = self.left.take().filter(|(line, _)| head.covers(line))
+            && let Some((next, is_last)) = hands.open_next(&head, &line).await?
+        {
+            let seen = hands.view.refill(pool.generation, next, is_last).await?;
+            self.is_lost |= seen == Seen::Other;
+            return Ok(());
+        }
         let opened = match hands.open_chunk(&head).await {
             Err(Trouble::Overtaken) => {
                 self.is_lost = true;

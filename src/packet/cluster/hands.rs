@@ -154,6 +154,24 @@ impl<R: Record, V: View> Hands<'_, R, V> {
         Err(Trouble::Overtaken)
     }
 
+    /// The chunk behind one that is handed out to the last packet, and whether it is the last; `None`
+    /// when its number is taken, be it by who changes the amounts, or there is none.
+    pub(super) async fn open_next(
+        &self,
+        head: &Head,
+        line: &ChunkLine,
+    ) -> Result<Option<(ChunkLine, bool)>, Trouble> {
+        let own = Sum { count: line.chunk.count(), fen: line.chunk.amount_fen() };
+        let (before, version) = (plus(line.before, own), head.version.version);
+        let Some(chunk) = Chunk::next(line.number(), version, head.terms().left(before)) else {
+            return Ok(None);
+        };
+        let (first_envelope, at_s) = (line.envelopes().end, self.now_s());
+        let next = ChunkLine { chunk, before, first_envelope, at_s };
+        let opened = self.record.open_chunk(head.number, next).await?;
+        Ok(opened.then_some((next, chunk.left_count == chunk.count())))
+    }
+
     /// Writes the next chunk down; `None` when somebody else did.
     async fn append(
         &self,

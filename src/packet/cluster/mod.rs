@@ -29,6 +29,9 @@ mod worker;
 pub use desk::{Desk, Snatching, Turned};
 pub use hands::{Hands, Stage};
 pub use lines::{Asked, ChunkLine, GrantLine, Head, LogEnd, Place, SEAL};
+#[cfg(feature = "cluster")]
+pub use redis_view::RedisView;
+
 pub use record::{Fate, Known, Record, Trouble, VersionLine};
 pub use steward::{Create, New};
 #[cfg(feature = "cluster")]

@@ -22,7 +22,7 @@ use std::collections::HashMap;
 
 /// For threads that may wait.
 #[derive(Clone)]
-pub(super) struct RedisView {
+pub struct RedisView {
     lanes: Lanes,
     keys: [String; 4],
     serve: Script,
@@ -35,7 +35,7 @@ pub(super) struct RedisView {
 
 impl RedisView {
     /// Keys under the hash tag `tag`.
-    pub(super) fn new(lanes: Lanes, tag: &str) -> Self {
+    pub fn new(lanes: Lanes, tag: &str) -> Self {
         let key = |name: &str| format!("{{{tag}}}:{name}");
         Self {
             lanes,

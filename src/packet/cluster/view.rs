@@ -156,8 +156,8 @@ pub trait View {
     fn look(&self) -> impl Future<Output = Result<Option<(Pool, i64, Vec<Pending>)>, Trouble>>;
     /// Decides some snatches at once.
     fn serve(&self, serve: Serve) -> impl Future<Output = Result<Seen<Served>, Trouble>>;
-    /// Takes out of the outbox of a rain and chunk what is in the record; where the pool stands then, `None` without one.
-    /// What is not there exactly so is passed over.
+    /// Takes out of the outbox of a rain and chunk what is in the record, and tells where that chunk
+    /// stands then; `None` when the pool is of another. What is not there exactly so is passed over.
     fn settle(
         &self,
         of: (i64, i64),

@@ -101,10 +101,13 @@ impl Snatcher {
             }
         }
         let desk = &mut self.desk;
-        if let Err(trouble) = self.ways.run(async |hands| desk.tidy(hands).await) {
-            tracing::debug!(%trouble, "what was written down stays in the outbox for now");
+        match self.ways.run(async |hands| desk.tidy(hands).await) {
+            Ok(true) => self.ways.shared.ring(),
+            Ok(false) => {}
+            Err(trouble) => {
+                tracing::debug!(%trouble, "what was written down stays in the outbox for now");
+            }
         }
-        self.ways.shared.ring();
         again
     }
 
