@@ -3,7 +3,7 @@
 use super::hands::{Hands, OpenChunk, Stage};
 use super::lines::{ChunkLine, GrantLine, Head, Place};
 use super::record::{Fate, Record, Trouble};
-use super::view::{Generation, Left, Pending, Seen, Serve, Tried, Try, View};
+use super::view::{Generation, Left, Pending, Pool, Seen, Serve, Tried, Try, View};
 use crate::packet::{Refusal, Source, luck};
 use crate::store::RequestKey;
 use std::sync::Arc;
@@ -163,7 +163,7 @@ impl Desk {
             return Ok(turned);
         };
         self.left = Some((served.line, served.left));
-        let mut popped = Vec::new();
+        let (mut popped, mut uncounted) = (Vec::new(), Vec::new());
         for ((&at, one), tried) in asked.iter().zip(tries).zip(served.tried) {
             match tried {
                 Tried::Popped { place, nth } => {
@@ -177,11 +177,14 @@ impl Desk {
                 Tried::Ask => snatches[at].known = None,
             }
             if tried == Tried::Ask && snatches[at].key.is_none() {
-                self.count(hands, &mut snatches[at]).await?;
+                uncounted.push(at);
             }
         }
         if !popped.is_empty() {
             self.write_down(hands, served.line, popped, snatches, &mut turned).await;
+        }
+        if !uncounted.is_empty() {
+            self.count(hands, snatches, &uncounted).await;
         }
         Ok(turned)
     }
@@ -284,15 +287,19 @@ impl Desk {
         Ok(())
     }
 
+    /// Has the record count the packets of users; who is not counted now is in the next turn.
     async fn count<R: Record, V: View>(
         &self,
         hands: &Hands<'_, R, V>,
-        snatch: &mut Snatching,
-    ) -> Result<(), Trouble> {
+        snatches: &mut [Snatching],
+        uncounted: &[usize],
+    ) {
         let rain = self.stage.head.as_ref().map_or(0, |head| head.number);
-        let known = hands.record.known(rain, vec![(snatch.uid, None)]).await?;
-        snatch.known = known.first().map(|known| known.count);
-        Ok(())
+        let users = uncounted.iter().map(|&at| (snatches[at].uid, None)).collect();
+        let Ok(known) = hands.record.known(rain, users).await else { return };
+        for (&at, known) in uncounted.iter().zip(known) {
+            snatches[at].known = Some(known.count);
+        }
     }
 
     /// Gives a draw to everybody who has none of the terms of the pool; false when the record has
@@ -389,9 +396,10 @@ impl Desk {
         let Stage { head: Some(head), pool: Some(pool) } = self.stage.clone() else {
             return Ok(());
         };
+        let Some((used_up, _)) = self.left.take() else { return Ok(()) };
         // The usual case: the view saw every packet of the chunk go into the record.
-        if let Some((line, _)) = self.left.take().filter(|(line, _)| head.covers(line))
-            && let Some((next, is_last)) = hands.open_next(&head, &line).await?
+        if head.covers(&used_up)
+            && let Some((next, is_last)) = hands.open_next(&head, &used_up).await?
         {
             let seen = hands.view.refill(pool.generation, next, is_last).await?;
             self.is_lost |= seen == Seen::Other;
@@ -408,10 +416,13 @@ impl Desk {
         if i64::try_from(places.len()).is_ok_and(|places| places == line.chunk.count()) {
             let seen = hands.view.refill(pool.generation, line, is_last).await?;
             self.is_lost |= seen == Seen::Other;
-            self.left = None;
-        } else {
-            // The view thinks that it is used up, and it is not: what it knew is lost.
-            self.left = None;
+            return Ok(());
+        }
+        // Another worker was faster, and has handed some of it out. Unless the view still stands where
+        // it stood: then what it knew is lost.
+        let there = hands.view.look().await?.map(|(pool, _, _)| pool);
+        let stands = |now: Pool| now.generation == pool.generation && now.line == used_up;
+        if there.is_none_or(stands) {
             self.broken = Some(pool.generation);
             self.is_lost = true;
         }
