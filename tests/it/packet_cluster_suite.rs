@@ -23,5 +23,5 @@ impl Backend for OneProcess {
 #[test]
 fn answers_as_the_model_does() {
     let redis = Arc::new(RedisServer::start(&[]));
-    check_store(12, |clock| OneProcess::new(clock, &redis));
+    check_store(24, |clock| OneProcess::new(clock, &redis));
 }

@@ -58,14 +58,8 @@ impl<R: Record, V: View> Hands<'_, R, V> {
                 return Ok(Managed::TakenId);
             }
             let now_s = self.now_s();
-            let (mut number, mut first_envelope) = (1, 1);
-            if let Some(last) = last {
-                if last.state(now_s) != State::Ended {
-                    return Ok(Managed::NotEnded { id: last.id });
-                }
-                let Some(sealed) = self.finish(&last).await? else { continue };
-                let next = self.close(&sealed, SEAL).await?.next_envelope;
-                (number, first_envelope) = (last.number + 1, next);
+            if let Some(last) = last.as_ref().filter(|last| last.state(now_s) != State::Ended) {
+                return Ok(Managed::NotEnded { id: last.id });
             }
             let Create { id, terms, seed, by, reason } = create;
             // A moment in the past means now.
@@ -80,6 +74,13 @@ impl<R: Record, V: View> Hands<'_, R, V> {
                 Ok(rain) => rain,
                 Err(reason) => return Ok(Managed::Impossible(reason)),
             };
+            // Only now: what is refused changes nothing, not even when the last one ended.
+            let (mut number, mut first_envelope) = (1, 1);
+            if let Some(last) = last {
+                let Some(sealed) = self.finish(&last).await? else { continue };
+                let next = self.close(&sealed, SEAL).await?.next_envelope;
+                (number, first_envelope) = (last.number + 1, next);
+            }
             let head = Head::of(&rain, number, first_envelope, asked.cloned());
             if self.record.insert_head(head).await? {
                 self.show().await;
