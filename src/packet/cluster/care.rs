@@ -94,6 +94,7 @@ impl Care {
 
     /// Sees how the rain is, and has loops see it.
     fn look(&mut self) -> Result<(), Trouble> {
+        let looked = self.ways.shared.notes();
         let desk = &mut self.desk;
         desk.forget();
         self.frozen_looks = if desk.is_frozen() { self.frozen_looks + 1 } else { 0 };
@@ -107,7 +108,7 @@ impl Care {
         });
         self.ways.shared.show(desk.stage());
         if let (Some(pool), Some((line, left))) = (&desk.stage().pool, desk.left()) {
-            self.ways.shared.note(pool.rain, line, left, true);
+            self.ways.shared.note(pool.rain, line, left, Some(looked));
         }
         self.note_end()?;
         self.ways.shared.is_known.store(true, Ordering::Relaxed);

@@ -37,6 +37,8 @@ struct Progress {
     rain: i64,
     line: Option<ChunkLine>,
     handed_count: i64,
+    /// See [`Shared::notes`].
+    notes: u64,
 }
 
 #[derive(Default)]
@@ -78,21 +80,34 @@ impl Shared {
     }
 
     /// Notes where a chunk stands. Within one chunk packets only become fewer, but for what a view
-    /// forgot: then `anew` is set.
-    pub(super) fn note(&self, rain: i64, line: ChunkLine, left: Left, anew: bool) {
+    /// forgot: so who has looked at it since `looked` ([`Shared::notes`]) is believed, unless a packet
+    /// was handed out meanwhile.
+    pub(super) fn note(&self, rain: i64, line: ChunkLine, left: Left, looked: Option<u64>) {
         let handed_count = line.before.count + line.chunk.count() - left.places;
         let mut progress = lock(&self.progress);
+        if progress.rain == rain && progress.line.is_none() {
+            return; // It is over: what the record has counts, not what a thread remembers.
+        }
         let key = |line: Option<ChunkLine>| line.map(|line| line.number());
         let newest = (progress.rain, key(progress.line));
         let this = (rain, Some(line.number()));
+        let anew = looked == Some(progress.notes);
+        let notes = progress.notes + u64::from(looked.is_none());
+        progress.notes = notes;
         if this > newest || this == newest && (anew || handed_count > progress.handed_count) {
-            *progress = Progress { rain, line: Some(line), handed_count };
+            *progress = Progress { rain, line: Some(line), handed_count, notes };
         }
+    }
+
+    /// How often threads that hand packets out have noted where a chunk stands.
+    pub(super) fn notes(&self) -> u64 {
+        lock(&self.progress).notes
     }
 
     /// Notes what a rain has handed out that is over.
     pub(super) fn note_end(&self, rain: i64, handed_count: i64) {
-        *lock(&self.progress) = Progress { rain, line: None, handed_count };
+        let mut progress = lock(&self.progress);
+        *progress = Progress { rain, line: None, handed_count, notes: progress.notes };
     }
 
     /// Packets of a rain that are handed out, as of about now.

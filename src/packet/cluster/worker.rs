@@ -162,7 +162,7 @@ impl Snatcher {
         let (shared, stage) = (&self.ways.shared, self.desk.stage());
         shared.show(stage);
         if let (Some(pool), Some((line, left))) = (&stage.pool, self.desk.left()) {
-            shared.note(pool.rain, line, left, false);
+            shared.note(pool.rain, line, left, None);
         }
     }
 
