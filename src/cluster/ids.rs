@@ -45,7 +45,8 @@ impl Ids {
         let found = mongo.find_one_and_update(collection, filter, update, true)?;
         let found = found.unwrap_or_default();
         let strange = || MongoError::Refused(format!("{collection}: {NAME} is not as expected"));
-        let block = found.get_i64("blocks").map_err(|_| strange())?;
+        let before = if found.is_empty() { Ok(0) } else { found.get_i64("blocks") };
+        let block = before.ok().and_then(|before| before.checked_add(1)).ok_or_else(strange)?;
         let start = block.checked_mul(BLOCK).ok_or_else(strange)?;
         Ok((start..start + BLOCK, found.get_i64("time_us").unwrap_or(0)))
     }

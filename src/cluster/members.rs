@@ -87,7 +87,7 @@ pub(super) fn take_lease(
     }
     let taken = doc! { "term": (term + 1).cast_signed(), "holder": holder.cast_signed() };
     match mongo.find_one_and_update(state, filter, doc! { "$set": taken }, term == 0) {
-        Ok(found) => Ok(found.map(|_| term + 1)),
+        Ok(found) => Ok((found.is_some() || term == 0).then_some(term + 1)),
         Err(MongoError::Duplicate) => Ok(None),
         Err(error) => Err(error),
     }

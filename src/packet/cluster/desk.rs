@@ -15,8 +15,8 @@ pub struct Snatching {
     pub uid: i64,
     /// Under which name a retry would come.
     pub key: Option<RequestKey>,
-    /// The count that the record knew, once it was asked.
-    known: Option<i64>,
+    /// The rain of which the record was asked for the user's packets, and how many it knew.
+    known: Option<(i64, i64)>,
     /// Rain, version and number of its draw, and whether that won.
     drawn: Option<Drawn>,
 }
@@ -82,6 +82,11 @@ impl Snatching {
     /// At the beginning.
     pub fn new(uid: i64, key: Option<RequestKey>) -> Self {
         Self { uid, key, known: None, drawn: None }
+    }
+
+    /// How many packets of that rain the record knew, once it was asked.
+    fn known_of(&self, rain: i64) -> Option<i64> {
+        self.known.filter(|known| known.0 == rain).map(|known| known.1)
     }
 }
 
@@ -149,9 +154,10 @@ impl Desk {
         let asked: Vec<usize> =
             (0..turned.len()).filter(|&at| turned[at] == Turned::Again).collect();
         let tries = asked.iter().filter_map(|&at| {
-            let Snatching { uid, key, known, drawn } = &snatches[at];
-            let Drawn { draw, wins, .. } = (*drawn)?;
-            Some(Try { uid: *uid, draw, wins, key: key.clone(), known: *known })
+            let Snatching { uid, key, drawn, .. } = &snatches[at];
+            let Drawn { draw, wins, rain, .. } = (*drawn)?;
+            let known = snatches[at].known_of(rain);
+            Some(Try { uid: *uid, draw, wins, key: key.clone(), known })
         });
         let tries: Vec<Try> = tries.collect();
         if tries.is_empty() {
@@ -224,13 +230,17 @@ impl Desk {
         else {
             return Ok(Vec::new());
         };
+        if pool.rain != head.number {
+            return Ok(outbox);
+        }
         let line = pool.line;
-        if pool.rain != head.number || !head.covers(&line) {
+        let pending = i64::try_from(outbox.len()).expect("a chunk is small");
+        self.left = Some((line, Left { places, pending, is_last: pool.is_last }));
+        if !head.covers(&line) {
+            // Under new amounts it is closed: what is still in the outbox is of others.
             return Ok(outbox);
         }
         let old: Vec<Pending> = outbox.iter().filter(|pending| is_old(pending)).cloned().collect();
-        let pending = i64::try_from(outbox.len()).expect("a chunk is small");
-        self.left = Some((pool.line, Left { places, pending, is_last: pool.is_last }));
         if !old.is_empty() {
             let lines = self.lines(&head, line, &old);
             let (settled, foreign) = settle(hands, lines).await?;
@@ -270,16 +280,16 @@ impl Desk {
         snatches: &mut [Snatching],
         turned: &mut [Turned],
     ) -> Result<(), Trouble> {
-        let asking = |snatch: &Snatching| snatch.key.is_some() && snatch.known.is_none();
+        let rain = self.stage.head.as_ref().map_or(0, |head| head.number);
+        let asking = |snatch: &Snatching| snatch.key.is_some() && snatch.known_of(rain).is_none();
         let at: Vec<usize> = (0..snatches.len()).filter(|&at| asking(&snatches[at])).collect();
         if at.is_empty() {
             return Ok(());
         }
-        let rain = self.stage.head.as_ref().map_or(0, |head| head.number);
         let users = at.iter().map(|&at| (snatches[at].uid, snatches[at].key.clone()));
         let known = hands.record.known(rain, users.collect()).await?;
         for (at, known) in at.into_iter().zip(known) {
-            snatches[at].known = Some(known.count);
+            snatches[at].known = Some((rain, known.count));
             if let Some(line) = known.under_key {
                 turned[at] = Turned::Got { line, replayed: true };
             }
@@ -298,7 +308,7 @@ impl Desk {
         let users = uncounted.iter().map(|&at| (snatches[at].uid, None)).collect();
         let Ok(known) = hands.record.known(rain, users).await else { return };
         for (&at, known) in uncounted.iter().zip(known) {
-            snatches[at].known = Some(known.count);
+            snatches[at].known = Some((rain, known.count));
         }
     }
 

@@ -175,7 +175,7 @@ impl Record for MongoRecord {
             let found = mongo.find_one_and_update(&names.rains, filter, update, false)?;
             let found: Vec<Document> = found.into_iter().collect();
             let head = decode(&found, documents::head)?.pop();
-            Ok(head.map(|head| (head.draws - count, head.version.version)))
+            Ok(head.map(|head| (head.draws, head.version.version)))
         })
     }
 

@@ -142,8 +142,9 @@ impl Mongo {
         Ok(result.upserted_id.is_some())
     }
 
-    /// Changes the one document that matches, if any, and returns it as it then is. With `upsert`
-    /// it is made where there was none.
+    /// Changes the one document that matches, if any, and returns it as it was before. With `upsert`
+    /// it is made where there was none, and `None` is returned. Not as it is then: a server need not
+    /// copy that before another change comes, and two who count up would be told the same.
     pub fn find_one_and_update(
         &self,
         collection: &str,
@@ -155,7 +156,7 @@ impl Mongo {
         let action = collection
             .find_one_and_update(filter, update)
             .upsert(upsert)
-            .return_document(ReturnDocument::After)
+            .return_document(ReturnDocument::Before)
             .max_time(self.operation_timeout);
         self.note(action.run())
     }
