@@ -288,7 +288,7 @@ pub const RAIN_CLUSTER_HELP_AFTER_WAITS: u32 = 40;
 pub const RAIN_CLUSTER_TICK: Duration = Duration::from_millis(250);
 
 /// Chunks that are read at once for the curve.
-pub const RAIN_CLUSTER_PAGE_CHUNKS: i64 = 1_000;
+pub const RAIN_CLUSTER_PAGE_CHUNKS: i64 = 256;
 
 /// Jobs that may wait for the threads that talk to `MongoDB`: each is a batch or a look-up, so these
 /// are seconds of work.

@@ -22,11 +22,11 @@ start_mongo() {
   need java default-jdk-headless
   tests/mongo/build.sh
   say "no mongod: the tests' MongoDB-wire server stands in, in memory; it is the same for both"
-  # It ends when its standard input does.
+  # It ends when its standard input does. A small young generation: its collector stops all threads.
   mkfifo "$work/mongo.stdin"
   exec 8<>"$work/mongo.stdin"
-  "${server_pin[@]}" java -cp 'target/mongo-server:target/mongo-server/lib/*' Launcher - 0 5.0 \
-    <"$work/mongo.stdin" >"$work/mongo.log" 2>/dev/null &
+  "${server_pin[@]}" java -Xms2g -Xmn48m -cp 'target/mongo-server:target/mongo-server/lib/*' \
+    Launcher hash 0 5.0 <"$work/mongo.stdin" >"$work/mongo.log" 2>/dev/null &
   process=$!
   children+=("$process")
   until grep -q '^ready ' "$work/mongo.log"; do

@@ -6,7 +6,7 @@ use crate::cluster_rig::Processes;
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::mongo_server::MongoServer;
 use crate::packet_cluster_rain::{Rainfall, snatch_once};
-use crate::redis_server::{RedisServer, wait_for};
+use crate::redis_server::{RedisCluster, RedisServer, wait_for};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -95,6 +95,23 @@ fn networks_do_what_networks_do() {
                 });
             }
         }
+    }
+}
+
+#[test]
+fn a_node_of_a_redis_cluster_fails_over() {
+    let (mut redis, mongo) = (RedisCluster::start(), MongoServer::shared());
+    let processes = Processes::start(redis.urls().join(","), mongo.addr(), mongo.addr());
+    let season = Season::over(&processes);
+    for round in 0..rounds().unwrap_or(1) {
+        season.rain().fall(&format!("{round} failed over"), |rain| {
+            let owner = redis.owner("{fanfare:rain}");
+            redis.nodes[owner].kill();
+            wait_for("a replica to take over", || redis.owner("{fanfare:rain}") != owner);
+            rain.wait_more(20);
+            redis.nodes[owner].start_again();
+        });
+        redis.wait_healthy();
     }
 }
 

@@ -214,7 +214,7 @@ impl RedisCluster {
     }
 
     /// Until every primary has a replica in step, so that a failover loses no slot.
-    fn wait_healthy(&self) {
+    pub(crate) fn wait_healthy(&self) {
         wait_for("the cluster to be whole", || {
             self.nodes.iter().all(|node| {
                 let info: String = node.ask(&["CLUSTER", "INFO"]);

@@ -1,13 +1,16 @@
 // A server that speaks MongoDB's wire protocol, for the tests: keeps its data in a file, and has
 // every acknowledged write there before it answers, so that killing it loses none.
 //
-// Arguments: the data file, or "-" for memory; the port, 0 for any; "5.0" or "3.6". It prints
+// Arguments: the data file, "-" for the same in memory, or "hash" for the library's own tables in
+// memory, which cost least and are what benchmarks use; the port, 0 for any; "5.0" or "3.6". It prints
 // "ready PORT", and ends when its standard input does, so that it never outlives the tests.
 
+import de.bwaldvogel.mongo.MongoBackend;
 import de.bwaldvogel.mongo.MongoServer;
 import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.ServerVersion;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
+import de.bwaldvogel.mongo.backend.memory.MemoryBackend;
 import de.bwaldvogel.mongo.bson.Document;
 import de.bwaldvogel.mongo.wire.message.MongoMessage;
 import java.net.InetSocketAddress;
@@ -52,12 +55,22 @@ public final class Launcher {
         }
     }
 
+    private static MongoBackend backend(String where, MongoVersion version) {
+        if (where.equals("hash")) {
+            MemoryBackend backend = new MemoryBackend();
+            backend.version(version);
+            return backend;
+        }
+        boolean file = !where.equals("-");
+        MVStore store = new MVStore.Builder().fileName(file ? where : null).open();
+        Durable backend = new Durable(store, file);
+        backend.version(version);
+        return backend;
+    }
+
     public static void main(String[] arguments) throws Exception {
-        boolean file = !arguments[0].equals("-");
-        MVStore store = new MVStore.Builder().fileName(file ? arguments[0] : null).open();
-        H2Backend backend = new Durable(store, file);
-        backend.version(arguments[2].equals("5.0") ? FIVE : ServerVersion.MONGO_3_6);
-        MongoServer server = new MongoServer(backend);
+        MongoVersion version = arguments[2].equals("5.0") ? FIVE : ServerVersion.MONGO_3_6;
+        MongoServer server = new MongoServer(backend(arguments[0], version));
         server.bind(new InetSocketAddress("127.0.0.1", Integer.parseInt(arguments[1])));
         System.out.println("ready " + server.getLocalAddress().getPort());
         while (System.in.read() >= 0) {

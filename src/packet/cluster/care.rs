@@ -172,10 +172,13 @@ impl Care {
         loop {
             let last = self.ways.shared.last_opening(rain).map_or(0, |line| line.number());
             let lines = self.ways.record.ask(move |mongo, names| {
+                // By name: any server looks these up one by one, however long the log is.
+                let numbers = last + 1..=last + RAIN_CLUSTER_PAGE_CHUNKS;
+                let lines: Vec<_> =
+                    numbers.map(|number| documents::log_name(rain, number)).collect();
                 let find = Find {
-                    filter: doc! { "rain": rain, "number": { "$gt": last } },
-                    sort: doc! { "rain": 1, "number": 1 },
-                    limit: RAIN_CLUSTER_PAGE_CHUNKS,
+                    filter: doc! { "_id": { "$in": lines } },
+                    sort: doc! { "number": 1 },
                     ..Find::default()
                 };
                 let found = mongo.find(&names.chunks, &find)?;

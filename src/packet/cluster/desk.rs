@@ -3,54 +3,10 @@
 use super::hands::{Hands, OpenChunk, Stage};
 use super::lines::{ChunkLine, GrantLine, Head, Place};
 use super::record::{Fate, Record, Trouble};
+use super::snatching::{Drawn, Snatching, Turned};
 use super::view::{Generation, Left, Pending, Pool, Seen, Serve, Tried, Try, View};
 use crate::packet::{Refusal, Source, luck};
-use crate::store::RequestKey;
 use std::sync::Arc;
-
-/// A snatch on its way.
-#[derive(Clone, Debug)]
-pub struct Snatching {
-    /// Who.
-    pub uid: i64,
-    /// Under which name a retry would come.
-    pub key: Option<RequestKey>,
-    /// The rain of which the record was asked for the user's packets, and how many it knew.
-    known: Option<(i64, i64)>,
-    /// Rain, version and number of its draw, and whether that won.
-    drawn: Option<Drawn>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Drawn {
-    rain: i64,
-    version: i64,
-    draw: i64,
-    wins: bool,
-}
-
-/// What became of it in one turn.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turned {
-    /// The packet is in the record.
-    Got {
-        /// It.
-        line: GrantLine,
-        /// An earlier request with this key got it.
-        replayed: bool,
-    },
-    /// The draw won nothing.
-    Unlucky {
-        /// Its number.
-        draw: i64,
-    },
-    /// No.
-    Refused(Refusal),
-    /// To be taken to another turn.
-    Again,
-    /// The record did not say whether it has the packet. It may have, or be given it later.
-    Unknown,
-}
 
 /// Draws of the record that are this worker's, under one version of the terms.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,18 +32,6 @@ pub struct Desk {
     is_lost: bool,
     /// This generation handed out what was somebody's already.
     broken: Option<Generation>,
-}
-
-impl Snatching {
-    /// At the beginning.
-    pub fn new(uid: i64, key: Option<RequestKey>) -> Self {
-        Self { uid, key, known: None, drawn: None }
-    }
-
-    /// How many packets of that rain the record knew, once it was asked.
-    fn known_of(&self, rain: i64) -> Option<i64> {
-        self.known.filter(|known| known.0 == rain).map(|known| known.1)
-    }
 }
 
 impl Desk {
@@ -195,31 +139,47 @@ impl Desk {
         Ok(turned)
     }
 
-    /// Tells the view what is in the record, and opens the next chunk where that was the last of one.
-    /// To be called after a turn's answers went out.
+    /// Tells the view what is in the record; whoever so takes the last packet of a chunk out of the
+    /// outbox opens the next chunk. To be called after a turn's answers went out.
     /// Tells whether anybody who waits may go on.
     pub async fn tidy<R: Record, V: View>(
         &mut self,
         hands: &Hands<'_, R, V>,
     ) -> Result<bool, Trouble> {
-        let done = std::mem::take(&mut self.done);
-        let mut moved = !done.is_empty();
-        if let Some(&(chunk, _)) = done.last() {
-            // Those of a chunk before this one are out of the outbox, or it would not be open.
-            let of_chunk = done.into_iter().filter(|(of, _)| *of == chunk);
-            let left = hands.view.settle(chunk, of_chunk.map(|(_, one)| one).collect()).await?;
-            let of_this = self.left.filter(|(line, _)| line.number() == chunk.1);
-            self.left = of_this.and_then(|(line, _)| Some((line, left?)));
+        if self.done.is_empty() {
+            // Others see the same empty chunk: did all of them open the next, all but one were in vain.
+            return Ok(false);
         }
+        self.settle_done(hands).await?;
         if self.left.is_some_and(|(_, left)| left.is_used_up()) {
             self.refill(hands).await?;
-            moved = true;
+            return Ok(true);
         }
-        Ok(moved)
+        // While the chunk is empty, whose packet was pending waits for the next chunk too.
+        Ok(!self.is_dry())
+    }
+
+    /// Whether the chunk had no packet left when it was last heard of.
+    pub fn is_dry(&self) -> bool {
+        self.left.is_some_and(|(_, left)| left.places == 0)
+    }
+
+    async fn settle_done<R: Record, V: View>(
+        &mut self,
+        hands: &Hands<'_, R, V>,
+    ) -> Result<(), Trouble> {
+        let done = std::mem::take(&mut self.done);
+        let Some(&(chunk, _)) = done.last() else { return Ok(()) };
+        // Those of a chunk before this one are out of the outbox, or it would not be open.
+        let of_chunk = done.into_iter().filter(|(of, _)| *of == chunk);
+        let left = hands.view.settle(chunk, of_chunk.map(|(_, one)| one).collect()).await?;
+        let of_this = self.left.filter(|(line, _)| line.number() == chunk.1);
+        self.left = of_this.and_then(|(line, _)| Some((line, left?)));
+        Ok(())
     }
 
     /// Does what some worker left undone: writes down what has been in the outbox since before, which
-    /// `is_old` tells. Returns what it found there.
+    /// `is_old` tells, and opens the next chunk where nobody does. Returns what it found there.
     pub async fn help<R: Record, V: View>(
         &mut self,
         hands: &Hands<'_, R, V>,
@@ -253,7 +213,10 @@ impl Desk {
                 self.pool(hands).await?;
             }
         }
-        self.tidy(hands).await?;
+        self.settle_done(hands).await?;
+        if self.left.is_some_and(|(_, left)| left.is_used_up()) {
+            self.refill(hands).await?;
+        }
         Ok(outbox)
     }
 

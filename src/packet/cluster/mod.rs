@@ -19,6 +19,7 @@ mod record;
 mod redis_view;
 #[cfg(feature = "cluster")]
 mod shared;
+mod snatching;
 mod steward;
 #[cfg(feature = "cluster")]
 mod store;
@@ -26,13 +27,14 @@ mod view;
 #[cfg(feature = "cluster")]
 mod worker;
 
-pub use desk::{Desk, Snatching, Turned};
+pub use desk::Desk;
 pub use hands::{Hands, Stage};
 pub use lines::{Asked, ChunkLine, GrantLine, Head, LogEnd, Place, SEAL};
 #[cfg(feature = "cluster")]
 pub use redis_view::RedisView;
 
 pub use record::{Fate, Known, Record, Trouble, VersionLine};
+pub use snatching::{Snatching, Turned};
 pub use steward::{Create, New};
 #[cfg(feature = "cluster")]
 pub use store::{ClusterError, ClusterOptions, ClusterPackets, Figures};

@@ -1,12 +1,13 @@
 //! The threads that snatch: each takes what waits as one batch, has Redis decide it and `MongoDB`
 //! keep it, and answers.
 
-use super::desk::{Desk, Snatching, Turned};
+use super::desk::Desk;
 use super::hands::Hands;
 use super::mongo_record::MongoRecord;
 use super::record::Trouble;
 use super::redis_view::RedisView;
 use super::shared::Shared;
+use super::snatching::{Snatching, Turned};
 use crate::cluster::Lanes;
 use crate::exec::Worker;
 use crate::limits::{RAIN_CLUSTER_DRAWS, RAIN_CLUSTER_HELP_AFTER_WAITS, RAIN_CLUSTER_WAIT};
@@ -196,11 +197,14 @@ impl Worker<SnatchJob> for Snatcher {
             open = self.turn(open);
             if open.len() < before {
                 waits = 0;
-                continue;
-            }
-            waits += 1;
-            if waits % RAIN_CLUSTER_HELP_AFTER_WAITS == 0 {
-                self.help();
+                if !self.desk.is_dry() {
+                    continue;
+                }
+            } else {
+                waits += 1;
+                if waits % RAIN_CLUSTER_HELP_AFTER_WAITS == 0 {
+                    self.help();
+                }
             }
             self.ways.shared.wait(rings, RAIN_CLUSTER_WAIT);
         }
