@@ -4,12 +4,13 @@
 #   tests/soak.sh [SECONDS of fuzzing per target, 300 unless told]
 # CRASH_ROUNDS sets the number of kills and of power cuts (100 unless told), PROPTEST_CASES the
 # number of random cases per property (20,000 unless told), FANFARE_CLUSTER_SEEDS that of simulated
-# clusters (50,000 unless told), PROFILE_SECONDS how long to profile under load (600 unless told; it
-# takes twice as long, since every load is repeated without), CALL_EXAMPLES that of random requests
-# per call (1,000 unless told), FANFARE_CLUSTER_ROUNDS how often everything happens to the processes of
-# a real cluster (5 unless told), FANFARE_CROWDS how many crowds of 250 come to the trading room and go
-# (200 unless told), FANFARE_SLOW_READER_SECONDS for how long a thousand pushes a second go to readers
-# of a kilobyte a second (300 unless told).
+# clusters (50,000 unless told) and FANFARE_RAIN_SEEDS that of their rains (12,000 unless told),
+# PROFILE_SECONDS how long to profile under load (600 unless told; it takes twice as long, since every
+# load is repeated without), CALL_EXAMPLES that of random requests per call (1,000 unless told),
+# FANFARE_CLUSTER_ROUNDS how often everything happens to the processes of a real cluster (5 unless
+# told), FANFARE_INCREMENTS how many increments kills fall into (a million unless told), FANFARE_CROWDS
+# how many crowds of 250 come to the trading room and go (200 unless told), FANFARE_SLOW_READER_SECONDS
+# for how long a thousand pushes a second go to readers of a kilobyte a second (300 unless told).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-300}"
@@ -26,9 +27,15 @@ tests/schemathesis.sh "$CALL_EXAMPLES"
 
 echo "== clusters whose servers and networks fail, ${FANFARE_CLUSTER_ROUNDS:=5} rounds each"
 export FANFARE_CLUSTER_ROUNDS
-cargo test --locked --test it -- cluster_process --nocapture # gifts, counters, rains
+# Of gifts and of rains, with 20,000 users. One after the other: they are long, and have deadlines.
+cargo test --locked --test it -- cluster_process --nocapture --test-threads 1
 # Once is enough.
 unset FANFARE_CLUSTER_ROUNDS
+
+echo "== kills in the middle of ${FANFARE_INCREMENTS:=1000000} increments, alone and in a cluster"
+export FANFARE_INCREMENTS
+cargo test --locked --test it -- counter_process::kill_9 cluster_counters::of_one_counter --nocapture
+unset FANFARE_INCREMENTS
 
 echo "== the trading room: ${FANFARE_CROWDS:=200} crowds, ${FANFARE_SLOW_READER_SECONDS:=300} s of slow readers"
 export FANFARE_CROWDS FANFARE_SLOW_READER_SECONDS
@@ -37,6 +44,7 @@ unset FANFARE_CROWDS FANFARE_SLOW_READER_SECONDS
 
 echo "== properties, ${PROPTEST_CASES:=20000} cases each"
 export PROPTEST_CASES FANFARE_CLUSTER_SEEDS="${FANFARE_CLUSTER_SEEDS:-50000}"
+export FANFARE_RAIN_SEEDS="${FANFARE_RAIN_SEEDS:-12000}"
 cargo test --locked
 
 if ! cargo fuzz --version >/dev/null 2>&1; then

@@ -5,6 +5,7 @@ use crate::client::{Client, Reply};
 use crate::cluster_rig::{Processes, Rig};
 use crate::mongo_server::MongoServer;
 use crate::redis_server::{RedisServer, wait_for};
+use crate::soak::figure;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -227,10 +228,12 @@ struct Promises {
 
 impl Promises {
     fn wait_more(&self, increments: i64) {
-        let enough = self.acknowledged.load(Ordering::Relaxed) + increments;
-        wait_for("more increments to be acknowledged", || {
-            self.acknowledged.load(Ordering::Relaxed) >= enough
-        });
+        let acknowledged = || self.acknowledged.load(Ordering::Relaxed);
+        let enough = acknowledged() + increments;
+        while acknowledged() < enough {
+            let before = acknowledged();
+            wait_for("more increments to be acknowledged", || acknowledged() > before);
+        }
     }
 
     /// Adds to one counter of all, through any process, until it is told to stop.
@@ -274,24 +277,26 @@ fn of_one_counter_no_acknowledged_increment_is_lost() {
     let processes = Processes::start(redis.url(), mongo.addr(), mongo.addr());
     let mut rig = Rig { redis, processes };
     let promises = Promises::default();
+    // The soak takes a million in all.
+    let some = figure("FANFARE_INCREMENTS", 3_000) / 5;
     rig.redis.dump();
     thread::scope(|scope| {
         let (promises, processes) = (&promises, &rig.processes);
         for adder in 0..12 {
             scope.spawn(move || promises.keep_adding(processes, adder));
         }
-        promises.wait_more(1_000);
+        promises.wait_more(some);
         processes.kill(0);
-        promises.wait_more(500);
+        promises.wait_more(some);
         rig.redis.ask::<()>(&["FLUSHALL"]);
-        promises.wait_more(500);
+        promises.wait_more(some);
         processes.start_one(0);
         // A failover to a replica that has seen less.
         rig.redis.roll_back();
-        promises.wait_more(500);
+        promises.wait_more(some);
         mongo.kill();
         mongo.start_again();
-        promises.wait_more(500);
+        promises.wait_more(some);
         promises.stop.store(true, Ordering::Release);
     });
     rig.processes.wait_ready();

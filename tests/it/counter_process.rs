@@ -4,6 +4,7 @@
 use crate::client::Client;
 use crate::disk_faults::{fill, in_namespace};
 use crate::server::{Server, Start};
+use crate::soak::figure;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -92,6 +93,8 @@ fn increment_until_death(server: &Server, sent: &AtomicI64, acknowledged: &Atomi
 fn kill_9_during_increments_keeps_what_was_acknowledged_and_adds_nothing() {
     let (sent, acknowledged) = (AtomicI64::new(0), AtomicI64::new(0));
     let folder = Server::start().stop();
+    // Of all three rounds; the soak takes a million.
+    let increments = figure("FANFARE_INCREMENTS", 6_000);
     for round in 1..=3 {
         let server = folder.start().run();
         let id = server.id().to_string();
@@ -99,7 +102,7 @@ fn kill_9_during_increments_keeps_what_was_acknowledged_and_adds_nothing() {
             for _ in 0..16 {
                 scope.spawn(|| increment_until_death(&server, &sent, &acknowledged));
             }
-            while acknowledged.load(Ordering::SeqCst) < round * 2_000 {
+            while acknowledged.load(Ordering::SeqCst) < round * increments / 3 {
                 thread::yield_now();
             }
             let status = std::process::Command::new("kill").args(["-9", &id]).status();

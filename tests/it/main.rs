@@ -126,6 +126,7 @@ mod router_rig;
 mod server;
 mod server_rules;
 mod service_manager;
+mod soak;
 mod tidy;
 mod tlv_client;
 mod tlv_session;

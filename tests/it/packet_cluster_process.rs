@@ -29,8 +29,12 @@ impl<'a> Season<'a> {
     fn rain(&self) -> Rainfall<'a> {
         let id = self.next.get();
         self.next.set(id + 1);
-        let (users, packets) = if rounds().is_some() { (20_000, 20_000) } else { (90, 160) };
-        Rainfall { processes: self.processes, id, users, packets }
+        let (users, packets, win_ppm) = match rounds() {
+            // Every user is there before the last packet is gone.
+            Some(_) => (20_000, 4_000, 200_000),
+            None => (90, 160, 700_000),
+        };
+        Rainfall { processes: self.processes, id, users, packets, win_ppm }
     }
 }
 

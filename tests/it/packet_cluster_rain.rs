@@ -28,6 +28,7 @@ pub(crate) struct Rainfall<'a> {
     pub(crate) id: i64,
     pub(crate) users: i64,
     pub(crate) packets: i64,
+    pub(crate) win_ppm: i64,
 }
 
 /// What users were promised.
@@ -50,12 +51,15 @@ struct Anywhere<'a> {
 }
 
 impl Promised {
-    /// Until so many more packets were got, or none are left.
+    /// Until so many more packets were got, or none are left; in vain when nobody gets any for long.
     pub(crate) fn wait_more(&self, packets: usize) {
-        let enough = self.count.load(Ordering::Relaxed) + packets;
-        wait_for("more packets to be got", || {
-            self.is_empty.load(Ordering::Relaxed) || self.count.load(Ordering::Relaxed) >= enough
-        });
+        let count = || self.count.load(Ordering::Relaxed);
+        let enough = count() + packets;
+        let is_over = || self.is_empty.load(Ordering::Relaxed) || count() >= enough;
+        while !is_over() {
+            let before = count();
+            wait_for("more packets to be got", || is_over() || count() > before);
+        }
     }
 
     fn got(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, (i64, String)>> {
@@ -127,7 +131,7 @@ impl Rainfall<'_> {
         let amount = self.packets * 100;
         let terms = json!({
             "id": self.id, "total_amount_fen": amount, "total_count": self.packets, "min_fen": 1,
-            "max_fen": 1_000, "win_ppm": 700_000, "max_per_user": MAX_PER_USER, "starts_at": 0,
+            "max_fen": 1_000, "win_ppm": self.win_ppm, "max_per_user": MAX_PER_USER, "starts_at": 0,
             "ends_at": FAR, "reason": "a test"
         });
         let key = format!("begin-{}", self.id);
@@ -224,9 +228,10 @@ impl Rainfall<'_> {
 
     /// Everything that wallets show, also what a lost answer kept from its user.
     fn open_all(&self, promised: &Promised) {
+        let owners = self.owners();
         let open_some = |client: i64| {
             let mut anywhere = Anywhere::of(self.processes, client);
-            for uid in (1..=self.users).filter(|uid| uid % CLIENTS == client) {
+            for &uid in owners.iter().filter(|uid| *uid % CLIENTS == client) {
                 for (envelope, _) in wallet(&mut anywhere, uid).1 {
                     Self::open(&mut anywhere, uid, envelope, promised);
                 }
@@ -234,6 +239,7 @@ impl Rainfall<'_> {
         };
         thread::scope(|scope| {
             for client in 0..CLIENTS {
+                let open_some = &open_some;
                 scope.spawn(move || open_some(client));
             }
         });
@@ -272,16 +278,23 @@ impl Rainfall<'_> {
         all.filter(|found| found.get_i64("rain") == Ok(rain)).collect()
     }
 
-    /// Every process shows every user all that was ever opened.
+    /// Who has a packet of this rain.
+    fn owners(&self) -> BTreeSet<i64> {
+        self.packets().iter().map(|found| number(found, "uid")).collect()
+    }
+
+    /// Every process shows users all that was ever opened, and others nothing.
     fn check_wallets(&self, what: &str) {
         let documents = self.processes.documents("rains.packets");
         let mut amounts: BTreeMap<i64, i64> = BTreeMap::new();
         for found in documents.iter().filter(|found| found.contains_key("opened_us")) {
             *amounts.entry(number(found, "uid")).or_default() += number(found, "value_fen");
         }
+        let strangers = (1..=self.users).step_by(97);
+        let asked: BTreeSet<i64> = self.owners().into_iter().step_by(7).chain(strangers).collect();
         for (http, admin) in self.processes.addresses() {
             let mut client = Client::connect(http);
-            for uid in (1..=self.users).step_by(7) {
+            for &uid in &asked {
                 let shown = client.post("/get_wallet_list", &format!("uid={uid}")).json();
                 let amount = amounts.get(&uid).copied().unwrap_or(0);
                 assert_eq!(shown["data"]["amount"], json!(amount), "{what}: the wallet of {uid}");

@@ -2,6 +2,7 @@
 //! come and go, hosts that vanish.
 
 use crate::server::{Server, Start};
+use crate::soak::figure;
 use crate::tlv_client::TlvClient;
 use fanfare::tlv::Layout;
 use serde_json::{Value, json};
@@ -103,14 +104,6 @@ fn small_reader(addr: SocketAddr) -> TcpStream {
     socket.set_recv_buffer_size(4_096).expect("a socket option");
     socket.connect(&addr.into()).expect("the server listens");
     socket.into()
-}
-
-/// A figure that the soak raises.
-fn figure(variable: &str, unless_told: usize) -> usize {
-    match std::env::var(variable) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is a number: {text}")),
-        Err(_) => unless_told,
-    }
 }
 
 fn resident_kib(server: &Server) -> i64 {
