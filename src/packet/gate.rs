@@ -43,12 +43,11 @@ impl Gate {
         }
     }
 
-    /// Takes a token from both buckets, or says which one is empty.
+    /// Takes a token from both buckets, or says which one is empty. A user's own comes first: who is
+    /// too fast takes nothing from all the others.
     pub fn check(&self, uid: i64) -> Result<(), Refusal> {
-        if self.all.check().is_err() {
-            return Err(Refusal::Busy);
-        }
-        self.users.check_key(&uid).map_err(|_| Refusal::TooFast)
+        self.users.check_key(&uid).map_err(|_| Refusal::TooFast)?;
+        self.all.check().map_err(|_| Refusal::Busy)
     }
 
     /// Forgets users whose buckets are full again: they are as if never seen. To be called about
@@ -85,6 +84,14 @@ mod tests {
         assert_eq!(asked, [Ok(()), Ok(()), Err(Refusal::TooFast), Err(Refusal::TooFast)]);
         assert_eq!(gate.check(2), Ok(()));
         assert_eq!(gate.users(), 2);
+    }
+
+    #[test]
+    fn who_is_too_fast_takes_nothing_from_others() {
+        let gate = gate(1, 2);
+        let asked: Vec<_> = (0..5).map(|_| gate.check(1)).collect();
+        assert_eq!(asked.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        assert_eq!(gate.check(2), Ok(()));
     }
 
     #[test]

@@ -200,12 +200,10 @@ impl ClusterPackets {
             State::Ended => Some(Refusal::Ended),
             State::Paused => Some(Refusal::Paused),
         };
-        match closed {
-            // A retry is answered as the first time, whatever became of the rain since.
-            Some(_) if snatch.key.is_some() => None,
-            Some(refusal) => Some(Snatched::Refused(refusal)),
-            None => self.ways.shared.gate.check(snatch.uid).err().map(Snatched::Refused),
-        }
+        // A retry is answered as the first time, whatever became of the rain since.
+        let closed = closed.filter(|_| snatch.key.is_none());
+        let refusal = closed.or_else(|| self.ways.shared.gate.check(snatch.uid).err());
+        refusal.map(Snatched::Refused)
     }
 
     /// Has a thread of the lane answer; the watch does when it does not in time.

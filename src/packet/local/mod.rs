@@ -210,11 +210,9 @@ impl LocalPackets {
             State::Ended => Some(Refusal::Ended),
             State::Paused => Some(Refusal::Paused),
         };
-        match closed {
-            // A retry is answered as the first time, whatever became of the rain since.
-            Some(_) if snatch.key.is_some() => return Err(None),
-            Some(refusal) => return refused(refusal),
-            None => {}
+        // A retry is answered as the first time, whatever became of the rain since.
+        if let Some(refusal) = closed.filter(|_| snatch.key.is_none()) {
+            return refused(refusal);
         }
         if let Err(refusal) = self.shared.gate.check(snatch.uid) {
             return refused(refusal);
