@@ -21,6 +21,8 @@ mod packet_on_cluster;
 mod ports;
 mod reload;
 pub mod tools;
+#[cfg(feature = "cluster")]
+mod tortured;
 mod trade;
 pub mod visit;
 

@@ -8,9 +8,10 @@
 # PROFILE_SECONDS how long to profile under load (600 unless told; it takes twice as long, since every
 # load is repeated without), CALL_EXAMPLES that of random requests per call (1,000 unless told),
 # FANFARE_CLUSTER_ROUNDS how often everything happens to the processes of a real cluster (5 unless
-# told), FANFARE_INCREMENTS how many increments kills fall into (a million unless told), FANFARE_CROWDS
-# how many crowds of 250 come to the trading room and go (200 unless told), FANFARE_SLOW_READER_SECONDS
-# for how long a thousand pushes a second go to readers of a kilobyte a second (300 unless told).
+# told), FANFARE_INCREMENTS how many increments kills fall into (a million unless told; a tenth of it in
+# a cluster), FANFARE_CROWDS how many crowds of 250 come to the trading room and go (200 unless told),
+# FANFARE_SLOW_READER_SECONDS for how long a thousand pushes a second go to readers of a kilobyte a
+# second (300 unless told).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-300}"

@@ -27,11 +27,12 @@ compare() {
   fetch_body
   say "the answer has $(wc -c <"$work/body") bytes of body"
   compare_loads "${chosen[@]}"
-  for one in "${chosen[@]}"; do
-    [[ " ${compared_costs[*]} " != *" $one "* ]] || "compare_$one"
-  done
+  # Before anything else can go wrong: they took the longest.
   for one in "${chosen[@]}"; do
     if [[ -n "${cpu_goal[$one]:-}" ]]; then load_table "$one"; fi
+  done
+  for one in "${chosen[@]}"; do
+    [[ " ${compared_costs[*]} " != *" $one "* ]] || "compare_$one"
   done
   cost_table "${chosen[@]}"
 }

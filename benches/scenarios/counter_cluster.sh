@@ -18,6 +18,9 @@ counter-cluster() {
   export FANFARE__CLUSTER__REDIS="redis://127.0.0.1:$redis_port"
   export FANFARE__CLUSTER__DATABASE="bench_$RANDOM$RANDOM"
   start_pinned
+  # The server of the tests compiles itself while it works, and only Fanfare's increments wait for it.
+  say "warming up"
+  "${load_pin[@]}" wrk -t 1 -c 100 -d "${seconds}s" -s "$load_script" "http://$http" -- increment >/dev/null
   for ((round = 1; round <= rounds; round++)); do
     say "round $round"
     for kind in get batch increment wide; do

@@ -79,7 +79,8 @@ fn mongo_options(config: &Config) -> MongoOptions {
     }
 }
 
-fn redis_options(config: &Config) -> RedisOptions {
+/// How this configuration reaches Redis.
+pub(super) fn redis_options(config: &Config) -> RedisOptions {
     RedisOptions {
         urls: config.cluster.redis.expose_each(),
         threads: config.redis.threads,

@@ -3,6 +3,7 @@
 use crate::cli::{Client, Load};
 use crate::{load, terminal, torture};
 use std::error::Error;
+use std::path::Path;
 
 /// Does it, to its end.
 pub fn run(client: &Client) -> Result<(), Box<dyn Error>> {
@@ -13,6 +14,14 @@ pub fn run(client: &Client) -> Result<(), Box<dyn Error>> {
             load::trade::scenario::run(options)
         }
         Client::Load(Load::Trade(options)) => load::trade::run(options),
-        Client::Torture(options) => torture::run(options),
+        Client::Torture(options) => torture::run(options, view),
     }
+}
+
+/// The view of the cluster that a file describes, for those who want to do something to it.
+fn view(file: &Path) -> Result<Box<dyn torture::View>, Box<dyn Error>> {
+    #[cfg(feature = "cluster")]
+    return super::tortured::view(file);
+    #[cfg(not(feature = "cluster"))]
+    Err(format!("{}: this program was built without the cluster", file.display()).into())
 }

@@ -123,7 +123,9 @@ pub struct TortureOptions {
     /// instead of a server of its own. Needs --write-to-the-cluster.
     #[arg(long, value_name = "FILE", requires = "write_to_the_cluster", conflicts_with = "dir")]
     pub config: Option<PathBuf>,
-    /// Gifts may be written to the cluster's database, where they stay; to anchors beyond 2^62.
+    /// Gifts and counts may be written to the cluster's database, where they stay: anchors beyond 2^62,
+    /// and counters whose names begin with torture. What the cluster keeps in Redis may be taken away,
+    /// and Redis stopped for some seconds.
     #[arg(long, requires = "config")]
     pub write_to_the_cluster: bool,
     /// Choose accounts, amounts, pauses and torn sectors as a run that printed this seed did.

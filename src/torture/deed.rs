@@ -3,7 +3,8 @@
 use crate::client::http::{Answer, HttpConnection, request};
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A server that says nothing for so long has hung.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -92,13 +93,27 @@ pub(super) fn post<'a>(
     }
 }
 
-/// Reads the JSON of a good answer.
-pub(super) fn get(connection: &mut HttpConnection, target: &str) -> io::Result<serde_json::Value> {
-    let answer = connection.get(target)?;
-    if answer.status != 200 {
-        return Err(wrong(target, &answer));
+/// The JSON of an answer that is not behind, as that of a cluster may be for a while after a blow;
+/// `None` for 404.
+pub(super) fn fresh(
+    connection: &mut HttpConnection,
+    target: &str,
+) -> io::Result<Option<serde_json::Value>> {
+    let start = Instant::now();
+    while start.elapsed() < RECOVERY_MAX {
+        let answer = connection.get(target)?;
+        match answer.status {
+            _ if answer.stale || answer.status == 503 => thread::sleep(RETRY_PAUSE),
+            404 => return Ok(None),
+            200 => {
+                let value = serde_json::from_slice(answer.body);
+                return value.map(Some).map_err(|_| wrong(target, &answer));
+            }
+            _ => return Err(wrong(target, &answer)),
+        }
     }
-    serde_json::from_slice(answer.body).map_err(|_| wrong(target, &answer))
+    let seconds = RECOVERY_MAX.as_secs();
+    Err(io::Error::other(format!("{target} is still behind {seconds} s after the blow")))
 }
 
 /// The server answered what it must not.

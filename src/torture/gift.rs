@@ -1,13 +1,9 @@
 //! Gifts under torture: an account is an anchor, its balance the worth it received.
 
-use super::deed::{
-    Addresses, Deed, Domain, Hand, RECOVERY_MAX, RETRY_PAUSE, Reply, http, post, wrong,
-};
+use super::deed::{Addresses, Deed, Domain, Hand, Reply, fresh, http, post, wrong};
 use crate::client::http::HttpConnection;
 use serde_json::Value;
 use std::io;
-use std::thread;
-use std::time::Instant;
 
 pub(super) struct Gifts {
     /// Account 1 is the anchor behind this one.
@@ -68,24 +64,9 @@ impl Hand for Sender {
         Ok(Reply::Done { id: Some(id), replayed: answer.replayed })
     }
 
-    /// Waits while the board may be behind, as that of a cluster may.
     fn balance(&mut self, account: u32) -> io::Result<i64> {
         let target = format!("/gift/worth?id={}", self.before_first + i64::from(account));
-        let start = Instant::now();
-        while start.elapsed() < RECOVERY_MAX {
-            let answer = self.connection.get(&target)?;
-            match answer.status {
-                _ if answer.stale || answer.status == 503 => thread::sleep(RETRY_PAUSE),
-                404 => return Ok(0),
-                200 => {
-                    let value: Value = serde_json::from_slice(answer.body)?;
-                    let total = value["data"]["total_worth"].as_i64();
-                    return total.ok_or_else(|| io::Error::other(target));
-                }
-                _ => return Err(wrong(&target, &answer)),
-            }
-        }
-        let seconds = RECOVERY_MAX.as_secs();
-        Err(io::Error::other(format!("{target} is still behind {seconds} s after the blow")))
+        let Some(value) = fresh(&mut self.connection, &target)? else { return Ok(0) };
+        value["data"]["total_worth"].as_i64().ok_or_else(|| io::Error::other(target))
     }
 }

@@ -24,6 +24,7 @@ use power::{Bed, Dice};
 use server::Server;
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long clients write before a blow falls: from, and up to so much more.
@@ -56,11 +57,23 @@ impl Blow {
     }
 }
 
-/// Runs for the time that was asked for; fails when a promise broke.
-pub fn run(options: &TortureOptions) -> Result<(), Box<dyn Error>> {
+/// The Redis of a cluster, for what is done to it.
+pub trait View {
+    /// Takes away all that the cluster keeps there, and nothing else.
+    fn empty(&self) -> io::Result<()>;
+    /// Has it answer nobody for some seconds; returns when it goes on.
+    fn stop(&self) -> io::Result<()>;
+}
+
+/// Runs for the time that was asked for; fails when a promise broke. `view` reaches the Redis of the
+/// cluster that a configuration file describes.
+pub fn run(
+    options: &TortureOptions,
+    view: impl FnOnce(&Path) -> Result<Box<dyn View>, Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(1..1 << 32));
     if let Some(config) = &options.config {
-        return cluster::run(config, options.duration, seed);
+        return cluster::run(config, &*view(config)?, options.duration, seed);
     }
     let bed = Bed::new(options.dir.as_deref())?;
     let mut dice = Dice::new(seed);
@@ -105,7 +118,7 @@ pub fn run(options: &TortureOptions) -> Result<(), Box<dyn Error>> {
 fn all_domains() -> [Box<dyn Domain>; 4] {
     [
         Box::new(gift::Gifts::alone()),
-        Box::new(counter::Counters),
+        Box::new(counter::Counters::alone()),
         Box::new(rain::Rain),
         Box::new(trade::Room),
     ]

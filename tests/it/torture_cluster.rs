@@ -25,7 +25,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn every_acknowledged_gift_of_a_cluster_is_there_once_whoever_is_killed() {
+fn every_acknowledged_write_of_a_cluster_is_there_once_whatever_falls() {
     let (redis, mongo) = (RedisServer::start(&[]), MongoServer::shared());
     let (folder, database) = (tempfile::tempdir().expect("a folder"), fresh_database());
     let (config, local) = (folder.path().join("cluster.toml"), folder.path().join("local.toml"));
@@ -45,16 +45,24 @@ fn every_acknowledged_gift_of_a_cluster_is_there_once_whoever_is_killed() {
     refused(&[consent], "--config");
     refused(&["--config", text(&local), consent], "backend is not \"cluster\"");
 
-    // As long as it takes to kill each process, and then all at once.
+    // As long as it takes to kill each process, then all at once, and to empty and to stop Redis.
     let seeded = ["--config", text(&config), consent, "--seed", "7", "--for", "1s"];
     let output = torture(&seeded);
     let report = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}\n{report}");
-    assert!(report.contains("4 kill -9") && report.contains("found nothing"), "{report}");
-    let line = report.lines().find(|line| line.trim_start().starts_with("gift")).expect("a row");
-    let words: Vec<String> = line.split_whitespace().map(|word| word.replace(',', "")).collect();
-    assert_eq!(words[3..], ["0", "0", "0"], "{report}");
+    for blows in ["4 kill -9", "1 Redis emptied", "1 Redis stopped", "found nothing"] {
+        assert!(report.contains(blows), "{blows}: {report}");
+    }
+    let row = |name: &str| {
+        let line = report.lines().find(|line| line.trim_start().starts_with(name));
+        let words = line.expect("a row").split_whitespace();
+        words.map(|word| word.replace(',', "")).collect::<Vec<_>>()
+    };
+    let words = row("gift");
+    for name in ["gift", "counter"] {
+        assert_eq!(row(name)[3..], ["0", "0", "0"], "{name}: {report}");
+    }
 
     let count = |word: &str| word.parse::<usize>().expect("a count");
     let gifts = Mongo::with_uri_str(&uri).expect("an address").database(&database);

@@ -79,10 +79,14 @@ impl Limit {
 
     fn respond(&mut self, number: usize) {
         let Some(connection) = &self.connections[number] else { return };
-        let read = recv(connection, &mut *self.scratch, RecvFlags::empty());
-        let Ok((count @ 1.., _)) = read else {
-            self.connections[number] = None;
-            return;
+        let count = match recv(connection, &mut *self.scratch, RecvFlags::empty()) {
+            Ok((count @ 1.., _)) => count,
+            // What woke it was read in the turn before.
+            Err(Errno::AGAIN | Errno::INTR) => return,
+            _ => {
+                self.connections[number] = None;
+                return;
+            }
         };
         let requests = self.blank_line.find_iter(&self.scratch[..count]).count();
         let answers = &self.answers[..requests * self.answer_bytes];
