@@ -85,7 +85,9 @@ fn y_range(points: &[Point]) -> std::ops::Range<f64> {
     let times = || points.iter().flat_map(|(_, a, b)| a.iter().chain(b)).filter(|ms| **ms > 0.0);
     let (min, max) =
         (times().fold(1.0_f64, |a, b| a.min(*b)), times().fold(1.0_f64, |a, b| a.max(*b)));
-    10_f64.powf(min.log10().floor())..10_f64.powf(max.log10().ceil().max(min.log10().floor() + 1.0))
+    let first = min.log10().floor();
+    // The lowest decade is for the names of the lines.
+    10_f64.powf(first - 1.0)..10_f64.powf(max.log10().ceil().max(first + 1.0))
 }
 
 #[cfg(test)]
