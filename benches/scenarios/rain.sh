@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 scenario rain "durable snatches a second against the seed's design in plain Go with Redis, what
-refusals cost against GET /gift/top, and latencies at fixed rates"
+refusals cost against GET /gift/top, and latencies at fixed rates; with --cluster: rain-cluster"
 
 # start_rain KEY=VALUE…: a pinned server with a rain in which everybody wins and nobody meets a limit,
 # unless a key of [rain] says otherwise.
@@ -33,6 +33,11 @@ at_rate() {
 }
 
 rain() {
+  case "${1:-}" in
+    "") ;;
+    --cluster) rain-cluster; return ;;
+    *) fail "rain knows --cluster, and not $1" ;;
+  esac
   local round peer name p99 rate
   need wrk wrk
   need redis-server redis-server
