@@ -143,7 +143,6 @@ fn interpret<'h, 'a>(
     })
 }
 
-/// What went wrong, told apart by what a client can do about it.
 /// The path of a request that is refused, as far as it can be told: whose words the answer has.
 pub(super) fn path_of(head: &[u8]) -> &str {
     let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
@@ -152,6 +151,7 @@ pub(super) fn path_of(head: &[u8]) -> &str {
     str::from_utf8(path).unwrap_or_default()
 }
 
+/// What went wrong, told apart by what a client can do about it.
 fn refusal(error: httparse::Error, bytes: &[u8]) -> Refusal {
     match error {
         httparse::Error::TooManyHeaders => {

@@ -150,18 +150,28 @@ impl Desk {
             // Others see the same empty chunk: did all of them open the next, all but one were in vain.
             return Ok(false);
         }
-        self.settle_done(hands).await?;
-        if self.left.is_some_and(|(_, left)| left.is_used_up()) {
-            self.refill(hands).await?;
-            return Ok(true);
-        }
+        let opened = self.settle_and_refill(hands).await?;
         // While the chunk is empty, whose packet was pending waits for the next chunk too.
-        Ok(!self.is_dry())
+        Ok(opened || !self.is_dry())
     }
 
     /// Whether the chunk had no packet left when it was last heard of.
     pub fn is_dry(&self) -> bool {
         self.left.is_some_and(|(_, left)| left.places == 0)
+    }
+
+    /// Tells the view what is in the record, and opens the next chunk if none of this one is left;
+    /// whether it did.
+    async fn settle_and_refill<R: Record, V: View>(
+        &mut self,
+        hands: &Hands<'_, R, V>,
+    ) -> Result<bool, Trouble> {
+        self.settle_done(hands).await?;
+        let is_used_up = self.left.is_some_and(|(_, left)| left.is_used_up());
+        if is_used_up {
+            self.refill(hands).await?;
+        }
+        Ok(is_used_up)
     }
 
     async fn settle_done<R: Record, V: View>(
@@ -213,10 +223,7 @@ impl Desk {
                 self.pool(hands).await?;
             }
         }
-        self.settle_done(hands).await?;
-        if self.left.is_some_and(|(_, left)| left.is_used_up()) {
-            self.refill(hands).await?;
-        }
+        self.settle_and_refill(hands).await?;
         Ok(outbox)
     }
 
