@@ -71,8 +71,9 @@ impl Served for CountersOnCluster {
     fn operator_routes(&self, router: Router) -> Router {
         let store = Arc::clone(&self.store);
         let router = api::operator_routes(router, &self.shared, &self.options);
-        let path = "/api/v1/counter/rebuild";
-        driven::rebuild_routes(router, path, self.store.figures(), move || store.rebuild())
+        driven::rebuild_routes(router, driven::REBUILD_COUNTERS, self.store.figures(), move || {
+            store.rebuild();
+        })
     }
 
     fn topic(&self, query: &str) -> Result<Option<Arc<dyn Topic>>, FieldError> {

@@ -74,7 +74,7 @@ impl Served for GiftsOnCluster {
     fn operator_routes(&self, router: Router) -> Router {
         let store = Arc::clone(&self.store);
         let router = api::operator_routes(router, &self.shared, &self.options);
-        driven::rebuild_routes(router, "/gift/rebuild", self.store.figures(), move || {
+        driven::rebuild_routes(router, driven::REBUILD_BOARDS, self.store.figures(), move || {
             store.rebuild();
         })
     }

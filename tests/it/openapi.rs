@@ -1,5 +1,6 @@
 //! The document of the calls against the router: each says what the other has.
 
+use crate::cluster_rig::Rig;
 use crate::server::Start;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -15,12 +16,16 @@ fn calls(document: &Value) -> BTreeSet<String> {
     paths.iter().flat_map(of_item).collect()
 }
 
+/// The documents of both listeners, of a process that stands alone and of one of a cluster.
+fn documents() -> [Value; 4] {
+    let (alone, rig) = (Start::fresh().arg("--dev").run(), Rig::start());
+    [alone.client(), alone.operator(), rig.client(0), rig.operator(0)]
+        .map(|mut client| client.get("/openapi.json").json())
+}
+
 #[test]
 fn every_route_is_described() {
-    let server = Start::fresh().arg("--dev").run();
-    for document in
-        [server.client().get("/openapi.json").json(), server.operator().get("/openapi.json").json()]
-    {
+    for document in documents() {
         assert_eq!(document["openapi"], "3.1.0");
         let mut complaints = Vec::new();
         for (path, item) in document["paths"].as_object().expect("paths") {
@@ -82,9 +87,7 @@ fn lost_references(document: &Value) -> Vec<String> {
 
 #[test]
 fn every_description_is_of_a_route() {
-    let server = Start::fresh().arg("--dev").run();
-    let documents = [server.client(), server.operator()]
-        .map(|mut client| calls(&client.get("/openapi.json").json()));
+    let documents = documents().map(|document| calls(&document));
     let routes: BTreeSet<_> = documents.iter().flatten().cloned().collect();
     let parts = fanfare::app::documents::parts();
     let described = parts.iter().flat_map(|part| {
@@ -92,7 +95,9 @@ fn every_description_is_of_a_route() {
     });
     let lost: Vec<_> = described.filter(|call| !routes.contains(call)).collect();
     assert!(lost.is_empty(), "described and not served: {lost:?}");
-    assert!(documents[1].is_superset(&documents[0]), "the operator's document has all");
+    for [public, operator] in documents.as_chunks().0 {
+        assert!(operator.is_superset(public), "the operator's document has all");
+    }
 }
 
 #[test]
