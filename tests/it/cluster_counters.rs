@@ -4,7 +4,7 @@
 use crate::client::{Client, Reply};
 use crate::cluster_rig::{Processes, Rig};
 use crate::mongo_server::MongoServer;
-use crate::redis_server::{RedisServer, wait_for};
+use crate::redis_server::{RedisServer, wait_for, wait_for_more};
 use crate::soak::figure;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -227,13 +227,10 @@ struct Promises {
 }
 
 impl Promises {
-    fn wait_more(&self, increments: i64) {
-        let acknowledged = || self.acknowledged.load(Ordering::Relaxed);
-        let enough = acknowledged() + increments;
-        while acknowledged() < enough {
-            let before = acknowledged();
-            wait_for("more increments to be acknowledged", || acknowledged() > before);
-        }
+    fn wait_more(&self, increments: usize) {
+        wait_for_more("more increments to be acknowledged", increments, || {
+            usize::try_from(self.acknowledged.load(Ordering::Relaxed)).expect("a count")
+        });
     }
 
     /// Adds to one counter of all, through any process, until it is told to stop.

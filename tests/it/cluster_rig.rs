@@ -3,7 +3,7 @@
 
 use crate::client::{Client, Reply};
 use crate::mongo_server::{MongoServer, fresh_database};
-use crate::redis_server::{RedisServer, wait_for};
+use crate::redis_server::{RedisServer, wait_for, wait_for_more};
 use crate::server::{Server, Start};
 use mongodb::bson::{Document, doc};
 use mongodb::sync::Client as Mongo;
@@ -30,6 +30,7 @@ pub(crate) struct Processes {
     mongo: SocketAddr,
     direct_mongo: SocketAddr,
     database: String,
+    prefix: String,
 }
 
 /// Processes that are well, on a Redis of their own and the shared MongoDB.
@@ -73,14 +74,29 @@ pub(crate) struct Promises {
 impl Processes {
     /// Starts them. `redis` are addresses, `mongo` may be a proxy before `direct_mongo`.
     pub(crate) fn start(redis: String, mongo: SocketAddr, direct_mongo: SocketAddr) -> Self {
-        let servers = (0..PROCESSES).map(|_| None).collect();
-        let database = fresh_database();
-        let processes = Self { servers: Mutex::new(servers), redis, mongo, direct_mongo, database };
+        let (database, prefix) = (fresh_database(), "fanfare".to_owned());
+        Self { servers: Mutex::default(), redis, mongo, direct_mongo, database, prefix }.started()
+    }
+
+    /// Others on the same servers, which know nothing of what these did.
+    pub(crate) fn start_anew(&self) -> Self {
+        let (redis, database) = (self.redis.clone(), fresh_database());
+        let prefix = database.clone();
+        Self { servers: Mutex::default(), redis, database, prefix, ..*self }.started()
+    }
+
+    fn started(self) -> Self {
+        self.servers().resize_with(PROCESSES, || None);
         for index in 0..PROCESSES {
-            processes.start_one(index);
+            self.start_one(index);
         }
-        processes.wait_ready();
-        processes
+        self.wait_ready();
+        self
+    }
+
+    /// The tag of the keys that one of their stores has in Redis.
+    pub(crate) fn tag(&self, store: &str) -> String {
+        format!("{{{}:{store}}}", self.prefix)
     }
 
     /// Starts one that is down.
@@ -101,6 +117,7 @@ impl Processes {
             .set("cluster.redis", &self.redis)
             .set("cluster.mongo", &format!("mongodb://{}", self.mongo))
             .set("cluster.database", &self.database)
+            .set("cluster.prefix", &self.prefix)
             .set("cluster.takeover", "6s")
             .set("counter.types.like.unique", "true")
             .set("mongo.connect_timeout", "1s")
@@ -199,8 +216,8 @@ impl Promises {
 
     /// Until so many more gifts are acknowledged.
     pub(crate) fn wait_more(&self, gifts: usize) {
-        let enough = self.count.load(Ordering::Relaxed) + gifts;
-        wait_for("more gifts to be acknowledged", || self.count.load(Ordering::Relaxed) >= enough);
+        let count = || self.count.load(Ordering::Relaxed);
+        wait_for_more("more gifts to be acknowledged", gifts, count);
     }
 
     /// One gift after the other, each until it is acknowledged; between them reads, through any

@@ -5,36 +5,41 @@ use crate::client::Client;
 use crate::cluster_rig::Processes;
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::mongo_server::MongoServer;
-use crate::packet_cluster_rain::{Rainfall, snatch_once};
+use crate::packet_cluster_rain::{Promised, Rainfall, snatch_once};
 use crate::redis_server::{RedisCluster, RedisServer, wait_for};
 use serde_json::{Value, json};
-use std::cell::Cell;
 use std::net::SocketAddr;
 
 fn rounds() -> Option<usize> {
     std::env::var("FANFARE_CLUSTER_ROUNDS").ok()?.parse().ok()
 }
 
-/// One rain after the other over the same processes.
-struct Season<'a> {
-    processes: &'a Processes,
-    next: Cell<i64>,
+/// One rain after the other over the same servers.
+struct Season {
+    processes: Processes,
+    rains: i64,
 }
 
-impl<'a> Season<'a> {
-    fn over(processes: &'a Processes) -> Self {
-        Self { processes, next: Cell::new(1) }
+impl Season {
+    fn over(processes: Processes) -> Self {
+        Self { processes, rains: 0 }
     }
 
-    fn rain(&self) -> Rainfall<'a> {
-        let id = self.next.get();
-        self.next.set(id + 1);
-        let (users, packets, win_ppm) = match rounds() {
-            // Every user is there before the last packet is gone.
-            Some(_) => (20_000, 4_000, 200_000),
-            None => (90, 160, 700_000),
-        };
-        Rainfall { processes: self.processes, id, users, packets, win_ppm }
+    /// Lets one fall with `fault` in its midst.
+    #[track_caller]
+    fn fall(&mut self, what: &str, fault: impl FnOnce(&Processes, &Promised)) {
+        let is_large = rounds().is_some();
+        if is_large && self.rains > 0 {
+            // The server that stands for MongoDB looks through all packets where MongoDB has an index.
+            self.processes = self.processes.start_anew();
+        }
+        self.rains += 1;
+        // Of the large ones, every user is there before the last packet is gone.
+        let (users, packets, win_ppm) =
+            if is_large { (20_000, 4_000, 200_000) } else { (90, 160, 700_000) };
+        let processes = &self.processes;
+        let rain = Rainfall { processes, id: self.rains, users, packets, win_ppm };
+        rain.fall(what, |promised| fault(processes, promised));
     }
 }
 
@@ -42,30 +47,30 @@ impl<'a> Season<'a> {
 fn processes_and_servers_come_and_go() {
     let (mut redis, mut mongo) = (RedisServer::start(&[]), MongoServer::on_disk());
     let processes = Processes::start(redis.url(), mongo.addr(), mongo.addr());
-    let season = Season::over(&processes);
+    let mut season = Season::over(processes);
     for round in 0..rounds().unwrap_or(1) {
-        season.rain().fall(&format!("{round} nothing"), |_| {});
-        season.rain().fall(&format!("{round} killed"), |rain| {
+        season.fall(&format!("{round} nothing"), |_, _| {});
+        season.fall(&format!("{round} killed"), |processes, rain| {
             processes.kill(0);
             rain.wait_more(50);
             processes.start_one(0);
         });
-        season.rain().fall(&format!("{round} flushed"), |rain| {
+        season.fall(&format!("{round} flushed"), |_, rain| {
             redis.ask::<()>(&["FLUSHALL"]);
             rain.wait_more(40);
             redis.ask::<()>(&["FLUSHALL"]);
         });
-        season.rain().fall(&format!("{round} rolled back"), |rain| {
+        season.fall(&format!("{round} rolled back"), |_, rain| {
             redis.dump();
             rain.wait_more(60);
             redis.roll_back();
         });
-        season.rain().fall(&format!("{round} record killed"), |rain| {
+        season.fall(&format!("{round} record killed"), |_, rain| {
             mongo.kill();
             mongo.start_again();
             rain.wait_more(20);
         });
-        season.rain().fall(&format!("{round} all at once"), |rain| {
+        season.fall(&format!("{round} all at once"), |processes, rain| {
             redis.dump();
             rain.wait_more(30);
             processes.kill(1);
@@ -83,7 +88,7 @@ fn networks_do_what_networks_do() {
     let (view, record) = (FaultProxy::before(redis.addr()), FaultProxy::before(mongo.addr()));
     let url = format!("redis://{}", view.addr());
     let processes = Processes::start(url, record.addr(), mongo.addr());
-    let season = Season::over(&processes);
+    let mut season = Season::over(processes);
     let faults = [
         ("cut in the middle of an answer", Fault::CutAfter(7)),
         ("answers dropped", Fault::DropAnswer),
@@ -91,7 +96,7 @@ fn networks_do_what_networks_do() {
     for round in 0..rounds().unwrap_or(1) {
         for (name, fault) in &faults {
             for (whose, proxy) in [("view", &view), ("record", &record)] {
-                season.rain().fall(&format!("{round} {whose} {name}"), |_| {
+                season.fall(&format!("{round} {whose} {name}"), |_, _| {
                     let before = proxy.reads();
                     proxy.set(*fault);
                     wait_for("requests to meet the fault", || proxy.reads() > before + 20);
@@ -106,12 +111,13 @@ fn networks_do_what_networks_do() {
 fn a_node_of_a_redis_cluster_fails_over() {
     let (mut redis, mongo) = (RedisCluster::start(), MongoServer::shared());
     let processes = Processes::start(redis.urls().join(","), mongo.addr(), mongo.addr());
-    let season = Season::over(&processes);
+    let mut season = Season::over(processes);
     for round in 0..rounds().unwrap_or(1) {
-        season.rain().fall(&format!("{round} failed over"), |rain| {
-            let owner = redis.owner("{fanfare:rain}");
+        season.fall(&format!("{round} failed over"), |processes, rain| {
+            let tag = processes.tag("rain");
+            let owner = redis.owner(&tag);
             redis.nodes[owner].kill();
-            wait_for("a replica to take over", || redis.owner("{fanfare:rain}") != owner);
+            wait_for("a replica to take over", || redis.owner(&tag) != owner);
             rain.wait_more(20);
             redis.nodes[owner].start_again();
         });

@@ -273,3 +273,23 @@ pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Looks until `count` is `more` than now, for as long as it grows.
+#[track_caller]
+pub(crate) fn wait_for_more(what: &str, more: usize, count: impl Fn() -> usize) {
+    wait_to_reach(what, count().saturating_add(more), count);
+}
+
+/// Looks until `count` is `enough`, for as long as it grows: how long that takes is the machine's
+/// business.
+#[track_caller]
+pub(crate) fn wait_to_reach(what: &str, enough: usize, count: impl Fn() -> usize) {
+    let mut reached = count();
+    while reached < enough {
+        let before = reached;
+        wait_for(what, || {
+            reached = count();
+            reached > before
+        });
+    }
+}

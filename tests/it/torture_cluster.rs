@@ -59,16 +59,16 @@ fn every_acknowledged_write_of_a_cluster_is_there_once_whatever_falls() {
         let words = line.expect("a row").split_whitespace();
         words.map(|word| word.replace(',', "")).collect::<Vec<_>>()
     };
-    let words = row("gift");
-    for name in ["gift", "counter"] {
-        assert_eq!(row(name)[3..], ["0", "0", "0"], "{name}: {report}");
+    let (gifts_row, counters_row) = (row("gift"), row("counter"));
+    for row in [&gifts_row, &counters_row] {
+        assert_eq!(row[3..], ["0", "0", "0"], "{report}");
     }
 
     let count = |word: &str| word.parse::<usize>().expect("a count");
     let gifts = Mongo::with_uri_str(&uri).expect("an address").database(&database);
     let gifts = gifts.collection::<Document>("gifts").find(doc! {}).run().expect("it answers");
     let gifts = gifts.collect::<Result<Vec<_>, _>>().expect("documents");
-    assert_eq!(gifts.len(), count(&words[1]) + count(&words[2]), "{report}");
+    assert_eq!(gifts.len(), count(&gifts_row[1]) + count(&gifts_row[2]), "{report}");
     let anchors = gifts.iter().map(|gift| gift.get_i64("anchor_id").expect("an anchor"));
     assert!(anchors.min() > Some(1 << 62), "nobody's own anchors");
     refused(&seeded, "--seed: this cluster has seen it already");
