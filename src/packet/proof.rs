@@ -45,7 +45,8 @@ pub struct Used {
     /// What was in them, in fen.
     pub amounts: Vec<i64>,
     /// Places between them that stayed nobody's: packets that were lost on their way to a user, when
-    /// the chunk was left before they could be handed out again. Only in chunks that were left early.
+    /// the chunk was left before they could be handed out again. Ascending, and only in chunks that were
+    /// left early.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<usize>,
 }
@@ -84,6 +85,8 @@ pub struct Shown {
     pub versions: usize,
     /// Chunks.
     pub chunks: usize,
+    /// Packets that were passed over.
+    pub skipped: usize,
 }
 
 /// Where a proof does not hold.
@@ -104,6 +107,9 @@ pub enum Flaw {
     /// A chunk's packets were thrown away without new amounts.
     #[error("chunk {0} was left before it was empty, though no amount was changed")]
     LeftEarly(i64),
+    /// Places were passed over that nothing was handed out behind.
+    #[error("what chunk {0} skipped is not in order, or not between its packets")]
+    Skipped(i64),
     /// An amount is not what was drawn.
     #[error("packet {place} of chunk {chunk} held {drawn:?} fen, but {given} were given")]
     Amount {
@@ -134,17 +140,19 @@ impl Proof {
         let source = Source::new(&self.seed);
         let mut handed_out = Sum::default();
         let mut draws = HashSet::new();
-        let mut last: Option<(&Used, &Terms)> = None;
+        let mut last: Option<&Used> = None;
         for (used, number) in self.chunks.iter().zip(1..) {
             let terms = self.terms(used.chunk.version).ok_or(Flaw::Chunk(number))?;
-            let last_number = last.map_or(0, |(last, _)| last.chunk.number);
+            let (last_number, last_version) =
+                last.map_or((0, 1), |last| (last.chunk.number, last.chunk.version));
             let expected = Chunk::next(last_number, used.chunk.version, terms.left(handed_out));
-            if expected != Some(used.chunk) || used.draws.len() != used.amounts.len() {
+            let is_next = expected == Some(used.chunk) && used.chunk.version >= last_version;
+            if !is_next || used.draws.len() != used.amounts.len() {
                 return Err(Flaw::Chunk(number));
             }
-            if let Some((last, earlier)) = last
+            if let Some(last) = last
                 && last.chunk.count() > count(&last.amounts)
-                && earlier.same_amounts(terms)
+                && !self.has_new_amounts(last_version, used.chunk.version)
             {
                 return Err(Flaw::LeftEarly(last.chunk.number));
             }
@@ -157,7 +165,7 @@ impl Proof {
             }
             handed_out.count += count(&used.amounts);
             handed_out.fen += used.amounts.iter().sum::<i64>();
-            last = Some((used, terms));
+            last = Some(used);
         }
         let terms = self.versions.last().ok_or(Flaw::NoVersion)?.version.config;
         let left = terms.left(handed_out);
@@ -165,7 +173,8 @@ impl Proof {
             return Err(Flaw::Overspent);
         }
         let (versions, chunks) = (self.versions.len(), self.chunks.len());
-        Ok(Shown { id: self.id, handed_out, left, versions, chunks })
+        let skipped = self.chunks.iter().map(|used| used.skipped.len()).sum();
+        Ok(Shown { id: self.id, handed_out, left, versions, chunks, skipped })
     }
 
     fn verify_versions(&self) -> Result<(), Flaw> {
@@ -194,6 +203,11 @@ impl Proof {
         let left = Sum { count: used.chunk.left_count, fen: used.chunk.left_fen };
         let share = Terms { total_count: left.count, total_amount_fen: left.fen, ..*terms };
         share.check(Sum::default()).map_err(|_| Flaw::Chunk(used.chunk.number))?;
+        let is_between =
+            used.skipped.last().is_none_or(|last| *last < used.amounts.len() + used.skipped.len());
+        if !used.skipped.is_sorted_by(|one, next| one < next) || !is_between {
+            return Err(Flaw::Skipped(used.chunk.number));
+        }
         let packets = used.chunk.packets(source, self.id, terms);
         let skipped: HashSet<usize> = used.skipped.iter().copied().collect();
         let places = (0..).filter(|place| !skipped.contains(place));
@@ -213,6 +227,13 @@ impl Proof {
             Some(version) if luck::wins(source, self.id, draw, version.hit_ppm) => Ok(()),
             _ => Err(Flaw::NotWon(draw)),
         }
+    }
+
+    /// Whether a version after `earlier`, up to `later`, had other amounts than it, though they may
+    /// have been changed back.
+    fn has_new_amounts(&self, earlier: i64, later: i64) -> bool {
+        let Some(old) = self.terms(earlier) else { return false };
+        (earlier..later).filter_map(|at| self.terms(at + 1)).any(|terms| !terms.same_amounts(old))
     }
 
     /// The terms of a version.

@@ -35,6 +35,7 @@ fn simulate(seed: u64, flaw: Flaw) -> Result<Counts, String> {
     let mut world = World::new(seed, flaw);
     world.run(STEPS);
     check_promises(&world)?;
+    world.change_and_change_back();
     world.open_wide();
     if !world.snatch_the_rest() {
         return Err(format!("not all can be snatched: {}", world.describe()));

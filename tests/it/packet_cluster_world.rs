@@ -233,11 +233,31 @@ impl World {
             paused: Some(false),
             ..Change::default()
         };
+        assert!(self.change(change), "terms of anybody's can be opened");
+    }
+
+    /// Other amounts, and those of before again, some of them before a chunk of the others was opened.
+    pub(crate) fn change_and_change_back(&mut self) {
+        let min_fen = {
+            let servers = self.net.servers.borrow();
+            servers.mongo.newest().expect("there is a rain").terms().min_fen
+        };
+        self.net.is_rough.set(true);
+        for min_fen in [if min_fen > 1 { min_fen - 1 } else { 2 }, min_fen] {
+            self.change(Change { min_fen: Some(min_fen), ..Change::default() });
+        }
+        self.net.is_rough.set(false);
+        self.settle();
+    }
+
+    /// Changes the terms while nothing else happens; false when they are impossible.
+    fn change(&mut self, change: Change) -> bool {
         let told: Rc<RefCell<Told>> = Rc::default();
-        while told.borrow().changed == 0 {
+        while told.borrow().changed + told.borrow().impossible == 0 {
             let task = change_terms(Wire(Rc::clone(&self.net)), Rc::clone(&told), change);
             self.finish_task(Box::pin(task));
         }
+        told.borrow().changed > 0
     }
 
     /// Snatches until nothing is left; false when that does not come.

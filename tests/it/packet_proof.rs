@@ -2,7 +2,7 @@
 
 use crate::packet_rig::{rain, request, terms};
 use fanfare::packet::proof::{Flaw, Linked, Proof, Used};
-use fanfare::packet::{Change, Rain, Sum};
+use fanfare::packet::{Change, Chunk, Rain, Sum};
 use std::fs;
 use std::process::Command;
 
@@ -26,10 +26,10 @@ fn note(rain: &Rain, proof: &mut Proof) {
     proof.versions.push(Linked { version: rain.version().clone(), hash: rain.hash() });
 }
 
-/// A rain of three versions: the budget is raised in the middle of a chunk, then the rate.
-fn played() -> Proof {
+/// A rain under its first terms.
+fn begun() -> (Rain, Proof) {
     let first = fanfare::packet::Terms { win_ppm: 300_000, ..terms(30_000, 200, 10, 900) };
-    let mut rain = rain(5, &first);
+    let rain = rain(5, &first);
     let mut proof = Proof {
         id: rain.id(),
         seed: *rain.seed(),
@@ -38,6 +38,12 @@ fn played() -> Proof {
         chunks: Vec::new(),
     };
     note(&rain, &mut proof);
+    (rain, proof)
+}
+
+/// A rain of three versions: the budget is raised in the middle of a chunk, then the rate.
+fn played() -> Proof {
+    let (mut rain, mut proof) = begun();
     play(&mut rain, &mut proof, 1..300);
     let raised =
         Change { total_amount_fen: Some(40_000), total_count: Some(250), ..Change::default() };
@@ -52,6 +58,28 @@ fn played() -> Proof {
     play(&mut rain, &mut proof, 400..1_000);
     assert_eq!(rain.left(), Sum::default());
     proof
+}
+
+/// One whose amounts were changed and changed back before anybody won anything in between.
+fn played_back_and_forth() -> Proof {
+    let (mut rain, mut proof) = begun();
+    play(&mut rain, &mut proof, 1..50);
+    for (max_fen, at) in [(800, 1_500), (900, 1_600)] {
+        let change = Change { max_fen: Some(max_fen), ..Change::default() };
+        rain.change(&change, request(at, 50)).expect("possible");
+        note(&rain, &mut proof);
+    }
+    play(&mut rain, &mut proof, 50..2_000);
+    assert_eq!(rain.left(), Sum::default());
+    proof
+}
+
+#[test]
+fn amounts_that_were_changed_back_are_proven() {
+    let proof = played_back_and_forth();
+    assert_eq!(proof.verify().map(|shown| shown.left), Ok(Sum::default()));
+    let (holds, said) = python(&proof);
+    assert!(holds, "{said}");
 }
 
 fn python(proof: &Proof) -> (bool, String) {
@@ -108,11 +136,36 @@ fn whatever_is_changed_afterwards_is_found() {
     let first = won[0];
     check(Flaw::Twice(first), &|proof| proof.chunks[1].draws[0] = first);
     check(Flaw::NoVersion, &|proof| proof.versions.clear());
+    // The first packet of a chunk kept back: what follows is another amount, or there is one too few.
+    let is_kept_back = |flaw: Flaw| matches!(flaw, Flaw::Amount { chunk: 1, place: 1, .. });
+    let mut kept_back = proof.clone();
+    kept_back.chunks[0].skipped.push(0);
+    assert!(is_kept_back(kept_back.verify().expect_err("another amount")));
+    for skipped in [vec![64], vec![1, 1], vec![2, 1]] {
+        check(Flaw::Skipped(2), &|proof| proof.chunks[1].skipped = skipped.clone());
+    }
     // The last of a chunk that nothing superseded, kept back.
     check(Flaw::Chunk(2), &|proof| {
         proof.chunks[0].draws.pop();
         proof.chunks[0].amounts.pop();
     });
+}
+
+#[test]
+fn a_chunk_that_is_left_early_needs_a_reason() {
+    let (mut rain, mut proof) = begun();
+    play(&mut rain, &mut proof, 1..50);
+    let first = &proof.chunks[0];
+    let handed_out = Sum {
+        count: i64::try_from(first.amounts.len()).expect("few"),
+        fen: first.amounts.iter().sum(),
+    };
+    assert!(handed_out.count < first.chunk.count());
+    let next = Chunk::next(1, 1, rain.terms().left(handed_out)).expect("something is left");
+    proof.chunks.push(Used::of(next));
+    assert_eq!(proof.verify(), Err(Flaw::LeftEarly(1)));
+    let (holds, said) = python(&proof);
+    assert!(!holds && said.contains("AssertionError"), "{said}");
 }
 
 #[test]

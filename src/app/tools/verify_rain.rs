@@ -24,9 +24,13 @@ pub(super) fn run(file: &Path) -> Result<(), Box<dyn Error>> {
     let (Answer::Whole { data: proof } | Answer::Bare(proof)) = answer;
     let shown = proof.verify().map_err(|flaw| named(&flaw))?;
     let (handed, left) = (shown.handed_out, shown.left);
+    let skipped = match shown.skipped {
+        0 => String::new(),
+        skipped => format!("; {skipped} packets were lost on their way and skipped"),
+    };
     say(&format!(
         "rain {} holds: {} packets of {} fen handed out, {} of {} fen left; \
-         {} versions of the terms, {} chunks\n",
+         {} versions of the terms, {} chunks{skipped}\n",
         shown.id, handed.count, handed.fen, left.count, left.fen, shown.versions, shown.chunks
     ))
 }
