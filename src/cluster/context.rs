@@ -54,10 +54,12 @@ impl<T: JournalDraft> Ops<T> {
         self.pending.values().any(is)
     }
 
-    /// What Redis was asked is void.
-    fn forget_redis(&mut self) {
+    /// What Redis was asked is void, and so is what a pass was to find in it: acknowledged since that
+    /// was asked, and lost with the view that is gone, more may have been added to the journal.
+    fn forget_view(&mut self) {
         self.pending.retain(|_, purpose| {
-            !matches!(purpose, Purpose::Apply { .. } | Purpose::Rebuild | Purpose::Fences { .. })
+            use Purpose::{Apply, Fences, NewestForPass, Rebuild};
+            !matches!(purpose, Apply { .. } | Rebuild | Fences { .. } | NewestForPass)
         });
     }
 }
@@ -67,8 +69,8 @@ impl<T: JournalDraft> Ops<T> {
 pub(super) struct Link {
     pub(super) conn: Option<u64>,
     pub(super) generation: Option<Generation>,
-    /// Redis said that it has no generation.
-    pub(super) is_empty: bool,
+    /// The generation of which Redis said that nobody has built it: it was emptied.
+    pub(super) hollow: Option<Generation>,
     /// When connection or generation were first seen.
     pub(super) since: Duration,
     /// Fences are to be asked for.
@@ -90,10 +92,10 @@ pub(super) struct Context<'a, T: JournalDraft> {
 impl<T: JournalDraft> Context<'_, T> {
     /// Connection or generation changed: every answer that is under way speaks of the old ones.
     pub(super) fn relink(&mut self, conn: Option<u64>, generation: Option<Generation>) {
-        self.ops.forget_redis();
+        self.ops.forget_view();
         self.freshness.forget();
         let (since, wants_fences) = (self.now.mono, generation.is_none());
-        *self.link = Link { conn, generation, is_empty: false, since, wants_fences };
+        *self.link = Link { conn, generation, hollow: None, since, wants_fences };
     }
 
     pub(super) fn redis(&mut self, purpose: Purpose<T>, request: RedisRequest<T>) {

@@ -101,11 +101,11 @@ impl<T: JournalDocument> JournalSums<T> {
         read: impl Fn(Answer) -> Result<Fences, Unread>,
     ) -> Result<Generation, Stopped> {
         let generation = self.link.pass().ok_or(Stopped::Away)?.generation;
-        let (current, fences) = read(self.lanes.ask_redis(fences)).map_err(|_| Stopped::Away)?;
-        if current != Some(generation) {
+        let seen = read(self.lanes.ask_redis(fences)).map_err(|_| Stopped::Away)?;
+        if seen.generation != generation {
             return Err(Stopped::Moved);
         }
-        self.advance(&fences)?;
+        self.advance(&seen.fences)?;
         Ok(generation)
     }
 

@@ -173,8 +173,10 @@ pub enum RedisAnswer<T: JournalDraft> {
     Scripts(Vec<ScriptAnswer<T::Subject>>),
     /// For [`RedisRequest::Fences`]; all at one moment.
     Fences {
-        /// `None` when Redis was emptied.
-        generation: Option<Generation>,
+        /// Which is current.
+        generation: Generation,
+        /// Redis was emptied: nobody has built it, and it holds nothing.
+        is_hollow: bool,
         /// Of this generation.
         fences: BTreeMap<Stream, u64>,
     },

@@ -230,13 +230,17 @@ impl<T: JournalDraft> Node<T> {
         out: &mut Vec<Command<T>>,
     ) {
         match (self.ops.close(op), answer) {
-            (Some(Purpose::Fences { sent }), RedisAnswer::Fences { generation, fences }) => {
-                if generation != self.link.generation {
-                    self.relink(now, self.link.conn, generation, out);
+            (
+                Some(Purpose::Fences { sent }),
+                RedisAnswer::Fences { generation, is_hollow, fences },
+            ) => {
+                let shown = (!is_hollow).then_some(generation);
+                if shown != self.link.generation {
+                    self.relink(now, self.link.conn, shown, out);
                 }
-                self.link.is_empty = generation.is_none();
+                self.link.hollow = is_hollow.then_some(generation);
                 self.link.wants_fences = false;
-                if generation.is_some() {
+                if !is_hollow {
                     self.fenced(now, sent, fences, out);
                 }
             }

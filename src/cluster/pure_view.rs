@@ -38,6 +38,8 @@ pub struct PureKeys<B> {
     pub boards: B,
     /// Steps of the rebuild that made it, so far.
     pub steps: u64,
+    /// Nobody has built it: Redis was emptied.
+    pub is_hollow: bool,
 }
 
 impl<B: PureBoards> PureKeys<B> {
@@ -132,6 +134,18 @@ impl<B: PureBoards> PureView<B> {
         self.generations.entry(switch.to).or_default();
         self.current = Some(switch.to);
         ScriptAnswer::Done { full: Vec::new() }
+    }
+
+    /// The script that tells the fences of the current generation. Where there is none, an empty one
+    /// becomes it, named `fresh` as no other ever was: what was sent to replace an earlier one, and
+    /// comes late, is not meant for it.
+    pub fn fences(&mut self, fresh: Generation) -> (Generation, &PureKeys<B>) {
+        let current = *self.current.get_or_insert_with(|| {
+            let hollow = PureKeys { is_hollow: true, ..PureKeys::default() };
+            self.generations.insert(fresh, hollow);
+            fresh
+        });
+        (current, self.generations.entry(current).or_default())
     }
 
     /// What Redis does by itself with keys whose time has come.

@@ -32,7 +32,7 @@ pub enum RebuildStep<R> {
 #[derive(Debug)]
 pub struct Rebuild<T: JournalDraft> {
     generation: Generation,
-    replaces: Option<Generation>,
+    replaces: Generation,
     bounds: Vec<(Stream, u64)>,
     /// Streams read, and batches of the one after them.
     read: (usize, u64),
@@ -52,11 +52,7 @@ enum Stage {
 
 impl<T: JournalDraft> Rebuild<T> {
     /// A generation of a random name, in place of `replaces`, with each stream up to its bound.
-    pub fn new(
-        generation: Generation,
-        replaces: Option<Generation>,
-        bounds: Vec<(Stream, u64)>,
-    ) -> Self {
+    pub fn new(generation: Generation, replaces: Generation, bounds: Vec<(Stream, u64)>) -> Self {
         let (sums, loads) = (T::Sums::default(), Vec::new());
         let (read, loaded, awaiting) = ((0, 0), 0, false);
         let stage = Stage::Reading;
@@ -97,7 +93,7 @@ impl<T: JournalDraft> Rebuild<T> {
         match self.loads.get(self.loaded) {
             Some(load) => RebuildStep::Load(load.clone()),
             None => RebuildStep::Switch(Switch {
-                from: self.replaces,
+                from: Some(self.replaces),
                 to: self.generation,
                 steps: self.loads.len() as u64,
             }),

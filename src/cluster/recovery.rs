@@ -168,12 +168,14 @@ impl<T: JournalDraft> Recovery<T> {
                 self.wanted = Some((context.now.mono, wanted));
                 context.link.wants_fences = true;
             }
-            Purpose::NewestForRebuild if context.link.conn.is_some() => {
+            Purpose::NewestForRebuild => {
+                let Some(replaces) = context.link.generation.or(context.link.hollow) else {
+                    return;
+                };
                 let open = newest.iter().map(|(&stream, newest)| (stream, newest.first - 1));
                 let bounds = largest(finals.copied().chain(open)).into_iter();
                 let bounds = bounds.filter(|bound| bound.1 > 0).collect();
                 self.random = mix(self.random);
-                let replaces = context.link.generation;
                 self.rebuild = Some(Rebuild::new(self.random, replaces, bounds));
             }
             Purpose::NewestOfDead { process, number } => {
@@ -312,7 +314,8 @@ impl<T: JournalDraft> Recovery<T> {
 
     fn wants_rebuild(&self, context: &Context<'_, T>) -> bool {
         let link = &context.link;
-        link.conn.is_some() && (link.is_empty || self.rebuild_asked && link.generation.is_some())
+        link.conn.is_some()
+            && (link.hollow.is_some() || self.rebuild_asked && link.generation.is_some())
     }
 
     fn has_work(&self, context: &Context<'_, T>) -> bool {

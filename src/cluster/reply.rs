@@ -38,8 +38,16 @@ impl<T> Seen<T> {
     }
 }
 
-/// All fences of the current generation at one moment; without one, Redis was emptied.
-pub type Fences = (Option<Generation>, BTreeMap<Stream, u64>);
+/// All fences of the current generation at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fences {
+    /// Which is current.
+    pub generation: Generation,
+    /// Redis was emptied: nobody has built it, and it holds nothing.
+    pub is_hollow: bool,
+    /// How far each stream is applied.
+    pub fences: BTreeMap<Stream, u64>,
+}
 
 /// To an apply, a load or a switch; `subject` reads who may take no more.
 pub fn script<S>(
@@ -61,8 +69,9 @@ pub fn script<S>(
 /// To a question for the fences.
 pub fn fences(answer: Answer) -> Result<Fences, Unread> {
     read(answer, |word, rest| {
-        let fences = rest.first().map_or(Some(BTreeMap::new()), streams)?;
-        Some((current(word)?.0, fences))
+        let pairs = rest.first()?;
+        let is_hollow = array(pairs)?.iter().step_by(2).any(|name| text(name) == Some("hollow"));
+        Some(Fences { generation: current(word)?.0?, is_hollow, fences: streams(pairs)? })
     })
 }
 
@@ -70,7 +79,7 @@ pub fn fences(answer: Answer) -> Result<Fences, Unread> {
 pub fn streams(pairs: &Value) -> Option<BTreeMap<Stream, u64>> {
     let mut fences = BTreeMap::new();
     for pair in array(pairs)?.chunks_exact(2) {
-        // The steps of the rebuild stand beside the fences.
+        // The steps of the rebuild stand beside the fences, or that there was none.
         if let Some(stream) = stream(text(&pair[0])?) {
             fences.insert(stream, text(&pair[1])?.parse().ok()?);
         }

@@ -39,7 +39,7 @@ pub struct Load<R> {
 /// Makes a built generation the current one; the keys of all others may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Switch {
-    /// What must be current.
+    /// What must be current; never nothing but in a Redis that nobody has asked for its fences yet.
     pub from: Option<Generation>,
     /// What becomes current.
     pub to: Generation,

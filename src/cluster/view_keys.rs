@@ -6,7 +6,8 @@
 //! ```text
 //! {tag}:current                       the generation that is shown, 16 hex digits
 //! {tag}:generations                   set: this one and those being built
-//! {tag}:<generation>:fences           hash: stream -> batch, and the steps of the rebuild
+//! {tag}:<generation>:fences           hash: stream -> batch, the steps of the rebuild, and whether it
+//!                                     is hollow: made by nobody, since Redis was emptied
 //! {tag}:<generation>:boards           set: names of the boards below
 //! {tag}:<generation>:<board>:scores   hash: what the domain keeps of each field
 //! {tag}:<generation>:<board>:places   sorted set: its order, where it has one
@@ -91,9 +92,9 @@ impl ViewKeys {
             .arg(&self.prefix)
     }
 
-    /// The current generation and its fences.
+    /// The current generation and its fences; a hollow one is made where there is none.
     pub fn fences(&self) -> Command {
-        script(&self.fences, &[self.current()]).arg(&self.prefix)
+        script(&self.fences, &[self.current(), self.generations()]).arg(&self.prefix)
     }
 
     /// The name of the current generation: what the server with these keys must answer.

@@ -36,6 +36,8 @@ pub(crate) struct SimRedis<D: Domain> {
     pub(crate) incarnation: u64,
     pub(crate) is_up: bool,
     history: VecDeque<PureView<D::Boards>>,
+    /// Its clock, which names what it makes: that does not go back.
+    clock: u64,
     flaw: Flaw,
     total_max: i64,
 }
@@ -43,7 +45,7 @@ pub(crate) struct SimRedis<D: Domain> {
 impl<D: Domain> SimRedis<D> {
     pub(crate) fn new(flaw: Flaw, total_max: i64) -> Self {
         let (view, history) = (PureView::default(), VecDeque::new());
-        Self { view, incarnation: 0, is_up: true, history, flaw, total_max }
+        Self { view, incarnation: 0, is_up: true, history, clock: 0, flaw, total_max }
     }
 
     pub(crate) fn run(
@@ -64,10 +66,12 @@ impl<D: Domain> SimRedis<D> {
             }
             RedisRequest::Load(load) => RedisAnswer::Scripts(vec![self.view.load(load)]),
             RedisRequest::Switch(switch) => RedisAnswer::Scripts(vec![self.switch(switch)]),
-            RedisRequest::Fences => RedisAnswer::Fences {
-                generation: self.view.current,
-                fences: self.view.keys().map(|keys| keys.fences.clone()).unwrap_or_default(),
-            },
+            RedisRequest::Fences => {
+                self.clock += 1;
+                let (generation, keys) = self.view.fences(self.clock);
+                let (is_hollow, fences) = (keys.is_hollow, keys.fences.clone());
+                RedisAnswer::Fences { generation, is_hollow, fences }
+            }
         }
     }
 

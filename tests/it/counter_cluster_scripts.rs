@@ -5,7 +5,7 @@ use crate::counter_model::{counter, id};
 use crate::gift_cluster_keys::Redis;
 use crate::redis_server::{RedisCluster, RedisServer};
 use fanfare::calendar::Period;
-use fanfare::cluster::reply::Seen;
+use fanfare::cluster::reply::{Fences, Seen};
 use fanfare::cluster::{
     Apply, JournalDraft, Load, PureView, ScriptAnswer, Stream, Switch, ViewScripts,
 };
@@ -116,7 +116,8 @@ impl<'a> Rig<'a> {
             .collect();
         assert_eq!(looked(answer, &asked), Ok(Seen::Here(expected)));
         let fences = self.scripts.read_fences(self.redis.ask(self.scripts.fences()));
-        assert_eq!(fences, Ok((Some(current), keys.fences.clone())));
+        let (is_hollow, of_keys) = (false, keys.fences.clone());
+        assert_eq!(fences, Ok(Fences { generation: current, is_hollow, fences: of_keys }));
         for board in boards().iter().filter(|board| matches!(board, Board::Counts { .. })) {
             let mut listed: Vec<_> = keys
                 .boards

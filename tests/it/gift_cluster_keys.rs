@@ -126,6 +126,10 @@ pub(crate) fn view_of(redis: &Redis<'_>, tag: &str) -> View {
 fn read_fences(view: &mut View, generation: u64, pairs: BTreeMap<String, String>) {
     let keys = view.generations.entry(generation).or_default();
     for (name, count) in pairs {
+        if name == "hollow" {
+            keys.is_hollow = true;
+            continue;
+        }
         assert_eq!(count.len(), 20, "{name}");
         if name == "steps" {
             keys.steps = number(&count);

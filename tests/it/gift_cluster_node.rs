@@ -25,7 +25,8 @@ impl Rig {
         rig.tell(0, Event::BeatAnswered { op, answer: BeatAnswer::Taken });
         let fences = rig.tell(0, Event::Connected { conn: 5 });
         let op = redis(&fences).expect("it asks where the fences are").0;
-        let answer = RedisAnswer::Fences { generation: Some(4), fences: BTreeMap::new() };
+        let answer =
+            RedisAnswer::Fences { generation: 4, is_hollow: false, fences: BTreeMap::new() };
         rig.tell(0, Event::RedisAnswered { op, answer });
         rig
     }

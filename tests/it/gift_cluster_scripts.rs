@@ -193,11 +193,12 @@ impl<'a> Pair<'a> {
         }
     }
 
-    fn compare(&self) -> Result<(), TestCaseError> {
+    fn compare(&mut self) -> Result<(), TestCaseError> {
+        let seen = reply::fences(self.redis.ask(self.scripts.fences())).expect("an answer");
+        let (generation, keys) = self.view.fences(seen.generation);
+        let expected = (generation, keys.is_hollow, &keys.fences);
+        prop_assert_eq!((seen.generation, seen.is_hollow, &seen.fences), expected);
         prop_assert_eq!(&view_of(self.redis, TAG), &self.view);
-        let fences = reply::fences(self.redis.ask(self.scripts.fences()));
-        let expected = self.view.keys().map(|keys| keys.fences.clone()).unwrap_or_default();
-        prop_assert_eq!(fences, Ok((self.view.current, expected)));
         let board = BoardId { period: Period::All, from_s: 0 };
         for generation in [self.view.current.unwrap_or(7), 7] {
             self.compare_reads(generation, board)?;

@@ -8,7 +8,7 @@ use super::Input;
 use crate::cluster::document::JournalDocument;
 use crate::cluster::figures::Figures;
 use crate::cluster::message::{Event, Op, RedisAnswer, RedisRequest};
-use crate::cluster::reply::Unread;
+use crate::cluster::reply::{Fences, Unread};
 use crate::cluster::scripts::ViewScripts;
 use crate::store::redis::{Answer, RedisJob, RedisLane};
 use crossbeam_channel::Sender;
@@ -172,8 +172,8 @@ fn read<T: JournalDocument>(
     let mut answers = answers.into_iter();
     if is_fences {
         let answer = answers.next().expect("one answer for one command");
-        let (generation, fences) = scripts.read_fences(answer)?;
-        return Ok(RedisAnswer::Fences { generation, fences });
+        let Fences { generation, is_hollow, fences } = scripts.read_fences(answer)?;
+        return Ok(RedisAnswer::Fences { generation, is_hollow, fences });
     }
     let read = answers.map(|answer| scripts.read_script(answer));
     Ok(RedisAnswer::Scripts(read.collect::<Result<_, _>>()?))
