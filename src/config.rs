@@ -36,15 +36,14 @@ use std::time::Duration;
 /// The file that documents every key, and at the same time the defaults.
 pub const DEFAULTS: &str = include_str!("../fanfare.toml");
 
-/// Where `--dev` listens when nobody said where: it serves what must not be public.
+/// Where `--dev` and `--demo` listen when nobody said where: they serve what must not be public.
 const DEV_LISTEN: &str = "127.0.0.1:8080";
+const DEV_TLV_LISTEN: &str = "127.0.0.1:8999";
 
 const NETWORKS: &str = "addresses or networks, such as [\"10.0.0.0/8\"]";
 const ORIGINS: &str = "origins, such as [\"https://live.example.com\"], or [\"*\"]";
 
-/// Where `--demo` has its trading room, and how many trades it makes up there a second, when nobody
-/// said otherwise.
-const DEMO_TLV_LISTEN: &str = "127.0.0.1:8999";
+/// How many trades `--demo` makes up a second when nobody said otherwise.
 const DEMO_TRADES_PER_S: i64 = 8;
 
 const HOUR: Duration = Duration::from_secs(3_600);

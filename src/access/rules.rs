@@ -4,7 +4,7 @@ use super::cors::Cors;
 use super::rate::Rate;
 use super::{forwarded, token};
 use crate::config::{Api, ApiToken};
-use crate::http::Request;
+use crate::http::{Method, Request};
 use crate::limits::RATE_SLOTS;
 use ipnet::IpNet;
 use std::hash::{BuildHasher, RandomState};
@@ -75,6 +75,12 @@ impl Rules {
     pub(super) fn check(&self, request: &Request<'_>, need: Need) -> Result<(), Refusal> {
         if request.path == "/health" || request.path == "/api/v1/health" {
             return Ok(()); // Whoever asks this decides whether others reach us at all.
+        }
+        // A browser asks first, and cannot send the token by which it will be counted.
+        let is_preflight = request.method == Method::Options
+            && request.headers.get("access-control-request-method").is_some();
+        if is_preflight {
+            return Ok(());
         }
         let authorization = request.headers.get("authorization");
         let Some((index, token)) = self.token(authorization) else {

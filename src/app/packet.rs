@@ -8,9 +8,9 @@ use crate::packet::api;
 use crate::packet::gate::GateOptions;
 use crate::packet::local::{LocalOptions, LocalPackets};
 use crate::packet::stream;
-use crate::packet::{Author, Manage, Managed, Store, Terms};
+use crate::packet::{Author, Manage, Managed, Store, Sum, Terms};
 use crate::session::Topic;
-use crate::store::SystemClock;
+use crate::store::{Clock, SystemClock};
 use std::error::Error;
 use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
@@ -60,14 +60,9 @@ pub(super) fn expire_after(config: &Config) -> Option<Duration> {
     (!expire_after.is_zero()).then_some(expire_after)
 }
 
-/// Makes the rain of the file if its id is new; an operator's changes to an old one stay.
-pub(super) fn make_rain(store: &dyn Store, rain: &config::Rain) -> Result<(), Box<dyn Error>> {
-    if rain.id == 0 {
-        return Ok(());
-    }
-    let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let id = number(rain.id);
-    let terms = Terms {
+/// What the terms of the file say; whether they can be is another matter.
+fn terms(rain: &config::Rain) -> Terms {
+    Terms {
         total_amount_fen: number(rain.total_amount_fen),
         total_count: number(rain.total_count),
         min_fen: number(rain.min_fen),
@@ -79,7 +74,28 @@ pub(super) fn make_rain(store: &dyn Store, rain: &config::Rain) -> Result<(), Bo
         ends_at: rain.ends_at.map_or(0, config::Moment::unix_s),
         paused: false,
         pacing: rain.pacing,
-    };
+    }
+}
+
+fn number(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Whether the file's rain is possible, as far as that can be told without the data: an error that
+/// names the figures.
+pub(super) fn check_rain(rain: &config::Rain) -> Result<(), String> {
+    if rain.id == 0 {
+        return Ok(());
+    }
+    terms(rain).check(Sum::default()).map_err(|reason| format!("rain.id = {}: {reason}", rain.id))
+}
+
+/// Makes the rain of the file if its id is new; an operator's changes to an old one stay.
+pub(super) fn make_rain(store: &dyn Store, rain: &config::Rain) -> Result<(), Box<dyn Error>> {
+    if rain.id == 0 {
+        return Ok(());
+    }
+    let (id, terms) = (number(rain.id), terms(rain));
     let reason = "the configuration file".to_owned();
     let manage = Manage::Create { id, terms, by: Author::File, reason, key: None };
     let (sender, receiver) = mpsc::channel();
@@ -91,6 +107,11 @@ pub(super) fn make_rain(store: &dyn Store, rain: &config::Rain) -> Result<(), Bo
         }),
     );
     match receiver.recv()?? {
+        // Last night's file starts all the same: the rest of the show does not hang on it.
+        Managed::Impossible(_) if terms.ends_at <= SystemClock.now_us() / 1_000_000 => {
+            tracing::warn!(rain = id, "not made, since its end (rain.ends_at) has passed");
+            Ok(())
+        }
         Managed::Impossible(reason) => Err(format!("rain.id = {id}: {reason}").into()),
         Managed::NotEnded { id: other } => {
             tracing::warn!(rain = id, other, "not made, since another rain has not ended");

@@ -45,6 +45,7 @@ pub fn run(config: &Config, tool: &Tool) -> Result<(), Box<dyn Error>> {
         Tool::Export { what, format, output } => {
             export::run(Path::new(&config.data_dir), *what, *format, output.as_deref())
         }
+        Tool::Check => Ok(super::packet::check_rain(&config.rain)?),
         Tool::VerifyRain { file } => verify_rain::run(file),
         Tool::Token { name, may_read, may_write } => make_token(name, *may_read, *may_write),
         Tool::Backup { record, file } => back_up(Path::new(&config.data_dir), *record, file),

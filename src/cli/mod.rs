@@ -39,6 +39,8 @@ pub struct ServeOptions {
 /// What an operator does with the data, beside the server or without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tool {
+    /// Checks what the file's values mean together, where only a domain can tell.
+    Check,
     /// Holds what is shown against the journals.
     Audit,
     /// Takes in a mongoexport file.
@@ -147,7 +149,10 @@ where
         Err(errors) => return fail(MISUSED, &errors.to_string()),
     };
     if only_check {
-        return print(&config.to_toml());
+        return match work(&config, &Tool::Check) {
+            Ok(()) => print(&config.to_toml()),
+            Err(error) => fail(MISUSED, &error.to_string()),
+        };
     }
     let ServeArgs { cpu_profile, dev, demo, .. } = args;
     end(serve(&config, &ServeOptions { cpu_profile, dev, sources, demo }))

@@ -189,7 +189,8 @@ pub(super) fn within<'k>((before, after): (&str, &str), key: &'k str) -> Option<
 fn flags(flags: &Flags, is_set: impl Fn(&str) -> bool) -> Flat {
     let mut flat = Flat::new();
     // The default address is open to all; who named none for these means this machine.
-    let is_private = (flags.dev || flags.demo) && !is_set("http.listen");
+    let is_own = flags.dev || flags.demo;
+    let is_private = is_own && !is_set("http.listen");
     let listen = flags.listen.as_deref().or(is_private.then_some(super::DEV_LISTEN));
     if let Some(listen) = listen {
         flat.insert("http.listen".to_owned(), Value::from(listen));
@@ -197,13 +198,11 @@ fn flags(flags: &Flags, is_set: impl Fn(&str) -> bool) -> Flat {
     if let Some(data) = &flags.data {
         flat.insert("data_dir".to_owned(), Value::from(data.as_str()));
     }
-    if flags.demo {
-        let demo = [
-            ("tlv.listen", Value::from(super::DEMO_TLV_LISTEN)),
-            ("trade.sim.rate", Value::from(super::DEMO_TRADES_PER_S)),
-        ];
-        let unset = demo.into_iter().filter(|(key, _)| !is_set(key));
-        flat.extend(unset.map(|(key, value)| (key.to_owned(), value)));
+    if is_own && !is_set("tlv.listen") {
+        flat.insert("tlv.listen".to_owned(), Value::from(super::DEV_TLV_LISTEN));
+    }
+    if flags.demo && !is_set("trade.sim.rate") {
+        flat.insert("trade.sim.rate".to_owned(), Value::from(super::DEMO_TRADES_PER_S));
     }
     if flags.dev {
         flat.insert("dev.test_data".to_owned(), Value::from(true));

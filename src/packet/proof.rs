@@ -87,6 +87,10 @@ pub struct Shown {
     pub chunks: usize,
     /// Packets that were passed over.
     pub skipped: usize,
+    /// What everybody was shown before the start.
+    pub commitment: Digest,
+    /// What everybody was shown of the last version.
+    pub version_hash: Digest,
 }
 
 /// Where a proof does not hold.
@@ -111,7 +115,10 @@ pub enum Flaw {
     #[error("what chunk {0} skipped is not in order, or not between its packets")]
     Skipped(i64),
     /// An amount is not what was drawn.
-    #[error("packet {place} of chunk {chunk} held {drawn:?} fen, but {given} were given")]
+    #[error(
+        "packet {place} of chunk {chunk} held {} fen, but {given} were given",
+        drawn.map_or("no".to_owned(), |drawn| drawn.to_string())
+    )]
     Amount {
         /// The chunk.
         chunk: i64,
@@ -167,14 +174,16 @@ impl Proof {
             handed_out.fen += used.amounts.iter().sum::<i64>();
             last = Some(used);
         }
-        let terms = self.versions.last().ok_or(Flaw::NoVersion)?.version.config;
-        let left = terms.left(handed_out);
+        let last_version = self.versions.last().ok_or(Flaw::NoVersion)?;
+        let left = last_version.version.config.left(handed_out);
         if left.count < 0 || left.fen < 0 || (left.count == 0 && left.fen > 0) {
             return Err(Flaw::Overspent);
         }
         let (versions, chunks) = (self.versions.len(), self.chunks.len());
         let skipped = self.chunks.iter().map(|used| used.skipped.len()).sum();
-        Ok(Shown { id: self.id, handed_out, left, versions, chunks, skipped })
+        let (commitment, version_hash) = (self.commitment, last_version.hash);
+        let id = self.id;
+        Ok(Shown { id, handed_out, left, versions, chunks, skipped, commitment, version_hash })
     }
 
     fn verify_versions(&self) -> Result<(), Flaw> {

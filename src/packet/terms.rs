@@ -95,8 +95,8 @@ pub enum Impossible {
         /// As asked.
         max_fen: i64,
     },
-    /// It ends before it starts.
-    #[error("ends_at {ends_at} is before starts_at {starts_at}")]
+    /// It ends before it starts, or in the very second.
+    #[error("ends_at {ends_at} is not after starts_at {starts_at}")]
     NoTime {
         /// As asked.
         starts_at: i64,

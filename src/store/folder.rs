@@ -1,8 +1,9 @@
 //! The data folder: writable, and ours alone while we run.
 
 use super::OpenError;
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -27,7 +28,8 @@ impl DataFolder {
     /// Makes the folder if need be, checks that files can be made in it, and locks it.
     pub fn open(path: &Path) -> Result<Arc<Self>, OpenError> {
         let unwritable = |source| OpenError::Folder { path: path.to_path_buf(), source };
-        std::fs::create_dir_all(path).map_err(unwritable)?;
+        // Whoever can read a rain's record knows every draw of it.
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unwritable)?;
         let lock_path = path.join(LOCK_FILE);
         let lock = File::options().write(true).create(true).truncate(false).open(lock_path);
         let lock = lock.map_err(unwritable)?;

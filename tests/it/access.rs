@@ -117,6 +117,10 @@ fn a_loud_address_is_told_to_wait_and_others_are_not() {
     check(&refused, 429, &["Retry-After: 1\r\n", "\"code\":429"]);
     check(&ask(&mut loud, "GET /api/hot", ""), 429, &["{\"error\":\"too many requests\"}"]);
     check(&ask(&mut loud, "GET /health", ""), 200, &[]);
+    // A page with a token of its own must get as far as to send it.
+    let asks = "Access-Control-Request-Method: GET\r\n";
+    check(&ask(&mut loud, "OPTIONS /board", asks), 204, &["Allow: GET, HEAD, OPTIONS"]);
+    check(&ask(&mut loud, "OPTIONS /board", ""), 429, &[]);
     let mut proxy = peer(&rules);
     proxy.session = with_peer(proxy.session, "127.0.0.1");
     for client in ["192.0.2.1", "192.0.2.2", "2001:db8::1", "192.0.2.1", "192.0.2.2"] {

@@ -325,6 +325,7 @@ fn dev_turns_test_data_on_and_stays_on_this_machine() {
     let config = config.expect("a good configuration");
     assert!(config.dev.test_data);
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.tlv.listen.to_string(), "127.0.0.1:8999");
     let (_folder, chosen) = file("f.toml", "http.listen = \"127.0.0.2:80\"");
     let chosen = Config::load(&Sources { flags: flags.clone(), ..chosen }).expect("loopback too");
     assert_eq!(chosen.http.listen.to_string(), "127.0.0.2:80");

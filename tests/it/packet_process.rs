@@ -301,6 +301,8 @@ fn check_proof(server: &Server, count: i64, fen: i64) {
     let output = Command::new(env!("CARGO_BIN_EXE_fanfare")).arg("verify-rain").arg(&file).output();
     let output = output.expect("the binary starts");
     assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains(" fen, but 1000000 were given") && !error.contains("Some"), "{error}");
 }
 
 #[test]
@@ -350,4 +352,25 @@ fn a_file_with_a_rain_that_cannot_be_is_refused() {
     let (status, error) = Start::fresh().set("rain.id", "9").run_to_end();
     assert_eq!(status.code(), Some(2), "{error}");
     assert!(error.contains("rain.ends_at"), "{error}");
+    let check = |ends_at: &str, min_fen: &str| {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+        check.arg("check").env("FANFARE__RAIN__ID", "9");
+        check.env("FANFARE__RAIN__ENDS_AT", ends_at).env("FANFARE__RAIN__MIN_FEN", min_fen);
+        let output = check.output().expect("the binary starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, error) = check("2096-01-01T00:00:00Z", "5000");
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("rain.id = 9: 1000000 fen left are too little for 1000"), "{error}");
+    assert_eq!(check("2096-01-01T00:00:00Z", "1"), (Some(0), String::new()));
+}
+
+#[test]
+fn a_file_with_the_rain_of_last_night_starts_without_it() {
+    let start = Start::fresh().set("rain.id", "9").set("rain.ends_at", "2020-01-01T00:00:00Z");
+    let server = start.run();
+    assert_eq!(server.client().get("/rain").json()["data"]["state"], "none");
+    // Its name is still free.
+    begin(&server, &json!({ "id": 9 }));
+    assert_eq!(server.client().get("/rain").json()["data"]["id"], 9);
 }

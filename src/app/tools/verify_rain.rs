@@ -30,7 +30,16 @@ pub(super) fn run(file: &Path) -> Result<(), Box<dyn Error>> {
     };
     say(&format!(
         "rain {} holds: {} packets of {} fen handed out, {} of {} fen left; \
-         {} versions of the terms, {} chunks{skipped}\n",
-        shown.id, handed.count, handed.fen, left.count, left.fen, shown.versions, shown.chunks
+         {} versions of the terms, {} chunks{skipped}\n\
+         To be compared with what GET /rain showed: commitment {}, version_hash {}\n",
+        shown.id,
+        handed.count,
+        handed.fen,
+        left.count,
+        left.fen,
+        shown.versions,
+        shown.chunks,
+        shown.commitment,
+        shown.version_hash
     ))
 }

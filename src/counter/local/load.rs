@@ -60,9 +60,12 @@ fn from_totals(
     let begins = WINDOWS.map(|period| begin(calendar, period, second(time_us)));
     let mut gathered: HashMap<Id, Gathered> = HashMap::new();
     let mut counters = Counters::default();
+    let mut elsewhere = 0_usize;
     totals::counters(totals, |counter, total| {
         let of_type = gathered.entry(counter.counter_type).or_default();
         for (index, (from_s, sum)) in total.windows.into_iter().enumerate() {
+            // What is left of a day that began elsewhere cannot be told from a sum.
+            elsewhere += usize::from(sum != 0 && begin(calendar, WINDOWS[index], from_s) != from_s);
             if from_s == begins[index] && sum != 0 {
                 of_type.windows[index].insert(counter.resource.clone(), sum);
             }
@@ -70,6 +73,12 @@ fn from_totals(
         of_type.all.insert(counter.resource, total.count);
         counters.known += 1;
     })?;
+    if elsewhere > 0 {
+        tracing::warn!(
+            sums = elsewhere,
+            "counters: counted in another time_zone: hot lists of those hours, days and weeks begin anew"
+        );
+    }
     for (counter_type, Gathered { all, windows }) in gathered {
         let mut begins = begins.into_iter();
         let windows = windows.map(|sums| Window {
