@@ -19,6 +19,7 @@ mod packet;
 #[cfg(feature = "cluster")]
 mod packet_on_cluster;
 mod ports;
+mod rebuild_calls;
 mod reload;
 pub mod tools;
 #[cfg(feature = "cluster")]

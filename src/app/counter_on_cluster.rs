@@ -3,6 +3,7 @@
 use super::counter::{api_options, types};
 use super::domain::{Domain, Served};
 use super::driven::{self, Driven};
+use super::rebuild_calls;
 use crate::cluster::Lanes;
 use crate::config::Config;
 use crate::counter::Store;
@@ -71,7 +72,7 @@ impl Served for CountersOnCluster {
     fn operator_routes(&self, router: Router) -> Router {
         let store = Arc::clone(&self.store);
         let router = api::operator_routes(router, &self.shared, &self.options);
-        driven::rebuild_routes(router, driven::REBUILD_COUNTERS, self.store.figures(), move || {
+        driven::rebuild_routes(router, rebuild_calls::COUNTERS, self.store.figures(), move || {
             store.rebuild();
         })
     }

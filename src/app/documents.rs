@@ -1,6 +1,6 @@
 //! `/openapi.json` of both listeners: made of the routes that they really have.
 
-use super::driven;
+use super::rebuild_calls;
 use crate::http::{Answer, Method, Representation, Response, Router};
 use crate::openapi::{self, Listener, Part};
 use crate::{counter, gift, hello, ops, packet, trade, web};
@@ -45,7 +45,7 @@ pub fn parts() -> Vec<Part> {
         gift::openapi::part(),
         counter::openapi::part(),
         packet::openapi::part(),
-        driven::part(),
+        rebuild_calls::part(),
         trade::openapi::part(),
         hello::openapi::part(),
         web::openapi::part(),

@@ -3,9 +3,8 @@
 use crate::cluster::{Figures, Lanes, Tuning};
 use crate::config::Config;
 use crate::http::{Answer, Method, Response, Router};
-use crate::openapi::{COMMON, Part, answer, int, object, text};
 use crate::ops::{Kind, Page};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -43,38 +42,6 @@ fn rebuild_state(figures: &Figures) -> Response {
     let [read, of] = [0, 1].map(|part| figures.rebuild[part].load(Ordering::Relaxed));
     let data = json!({ "read": read, "of": of, "finished": figures.rebuilt.get() });
     Response::json(json!({ "code": 0, "message": "success", "data": data }).to_string())
-}
-
-/// Where boards are rebuilt.
-pub(super) const REBUILD_BOARDS: &str = "/gift/rebuild";
-
-/// Where counters are.
-pub(super) const REBUILD_COUNTERS: &str = "/api/v1/counter/rebuild";
-
-/// Describes the calls of every driver.
-pub(super) fn part() -> Part {
-    let count = int(0, i64::MAX);
-    let state = json!({ "read": count, "of": count, "finished": count });
-    let state = object(state, &["read", "of", "finished"]);
-    let envelope = json!({ "code": int(0, 0), "message": text(), "data": state });
-    let envelope = object(envelope, &["code", "message", "data"]);
-    let about = "Batches of the journal that are read, and are to be, 0 while no rebuild is under \
-                 way; and how many rebuilds this process has finished.";
-    let call = |summary: String| json!({ "summary": summary, "responses": { "200": answer(about, &envelope) } });
-    let calls = |what: &str| -> Value {
-        json!({
-            "post": call(format!("Begins to make {what} anew from the journal, while they serve.")),
-            "get": call(format!("How far the rebuild of {what} is.")),
-        })
-    };
-    Part {
-        tag: "cluster",
-        about: "What is asked of the view in Redis.",
-        error: COMMON,
-        public: json!({}),
-        operator: json!({ REBUILD_BOARDS: calls("boards"), REBUILD_COUNTERS: calls("counters") }),
-        schemas: json!({}),
-    }
 }
 
 /// A driver at a scrape.

@@ -3,6 +3,7 @@
 use super::domain::{Domain, Served};
 use super::driven::{self, Driven};
 use super::gift::{api_options, keep};
+use super::rebuild_calls;
 use crate::cluster::Lanes;
 use crate::config::Config;
 use crate::exec::Notifier;
@@ -74,7 +75,7 @@ impl Served for GiftsOnCluster {
     fn operator_routes(&self, router: Router) -> Router {
         let store = Arc::clone(&self.store);
         let router = api::operator_routes(router, &self.shared, &self.options);
-        driven::rebuild_routes(router, driven::REBUILD_BOARDS, self.store.figures(), move || {
+        driven::rebuild_routes(router, rebuild_calls::BOARDS, self.store.figures(), move || {
             store.rebuild();
         })
     }

@@ -52,11 +52,20 @@ pub(super) fn response(response: Response, manner: &Manner, date: &HttpDate, out
 
 /// Appends the head of an event stream. Without a length it ends with the connection, for
 /// HTTP/1.0 and 1.1 alike (RFC 9112 section 6.3).
-pub(super) fn stream_head(manner: &Manner, date: &HttpDate, out: &mut SendQueue) {
+pub(super) fn stream_head(
+    manner: &Manner,
+    timing: Option<&str>,
+    date: &HttpDate,
+    out: &mut SendQueue,
+) {
     out.extend(b"HTTP/1.1 200 OK\r\nDate: ");
     out.extend(date);
     out.extend(b"\r\nContent-Type: text/event-stream\r\nCache-Control: no-store");
     out.extend(manner.extra_fields());
+    if let Some(timing) = timing {
+        out.extend(b"\r\nServer-Timing: ");
+        out.extend(timing.as_bytes());
+    }
     out.extend(b"\r\nConnection: close\r\n\r\n");
 }
 

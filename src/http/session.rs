@@ -307,7 +307,8 @@ impl HttpSession {
             }
             Decision::Stream(follow) => {
                 self.service.answered(manner.place, Status::OK.code, times);
-                self.start_stream(follow, &manner, turn);
+                let timing = self.options.server_timing.then(|| Times::server_timing(times));
+                self.start_stream(follow, &manner, timing.as_deref(), turn);
                 return;
             }
             Decision::Later => unreachable!("only answers that are there are encoded"),
@@ -317,8 +318,14 @@ impl HttpSession {
         }
     }
 
-    fn start_stream(&mut self, follow: Follow, manner: &Manner, turn: &mut Turn<'_>) {
-        encode::stream_head(manner, turn.date, turn.out);
+    fn start_stream(
+        &mut self,
+        follow: Follow,
+        manner: &Manner,
+        timing: Option<&str>,
+        turn: &mut Turn<'_>,
+    ) {
+        encode::stream_head(manner, timing, turn.date, turn.out);
         self.closing = true;
         if manner.head_only || self.eof || self.draining {
             self.close();

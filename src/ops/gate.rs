@@ -1,8 +1,6 @@
 //! Lets only those with the operator's token pass.
 
-use crate::http::{
-    Answer, Deferral, ErrorRenderer, Place, Request, Response, Service, Status, Times,
-};
+use crate::http::{Answer, Deferral, ErrorRenderer, Place, Request, Service, Status, Times};
 use std::hint::black_box;
 use std::rc::Rc;
 
@@ -49,7 +47,8 @@ impl Service for Gate {
         } else {
             (Status::UNAUTHORIZED, "Bearer")
         };
-        let refusal = Response::error(status, "the operator's token is needed");
+        let renderer = self.service.renderer(request.path);
+        let refusal = renderer(status, "the operator's token is needed");
         Answer::now(refusal.with_header("WWW-Authenticate", challenge))
     }
 

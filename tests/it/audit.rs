@@ -184,7 +184,13 @@ fn names_the_first_line_that_is_missing_or_breaks_a_rule() {
 #[test]
 fn the_token_guards_it() {
     let server = Start::fresh().set("admin.token", "sixteen-or-more-bytes").run();
-    assert_eq!(server.operator().get("/audit").status, 401);
+    let refused = server.operator().get("/audit");
+    assert_eq!((refused.status, &refused.json()["code"]), (401, &serde_json::json!(401)));
+    // As `go tool pprof` reads it.
+    let refused = server.operator().get("/debug/pprof/profile?seconds=1");
+    assert_eq!((refused.status, refused.header("X-Go-Pprof")), (401, Some("1")));
+    assert_eq!(refused.body, b"the operator's token is needed\n");
+    assert_eq!(refused.header("WWW-Authenticate"), Some("Bearer"));
 }
 
 #[test]

@@ -84,6 +84,7 @@ mod net_bytes;
 mod net_harness;
 mod net_lifecycle;
 mod net_topics;
+#[cfg(feature = "cluster")]
 mod openapi;
 mod ops_metrics;
 mod ops_pprof;

@@ -43,6 +43,8 @@ fn answers_carry_their_timing_only_where_that_is_wanted() {
     let server = Start::fresh().set("server_timing", "true").run();
     let mut client = server.client();
     assert_eq!(client.get("/gift/top").header("Server-Timing"), Some("total;dur=0"));
+    let stream = server.client().request("HEAD", "/gift/stream", &[], "");
+    assert_eq!(stream.header("Server-Timing"), Some("total;dur=0"));
     let reply = client.post("/gift/send", GIFT);
     let timing = reply.header("Server-Timing").expect("it is on");
     let names: Vec<_> = timing

@@ -1,6 +1,6 @@
 //! `fanfare rebuild`: has a process of a cluster make boards and counters anew, and shows how far it is.
 
-use super::super::driven::{REBUILD_BOARDS, REBUILD_COUNTERS};
+use super::super::rebuild_calls;
 use super::{operator_client, progress, say};
 use crate::config::Config;
 use serde::Deserialize;
@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 /// What is made anew, one after the other.
-const VIEWS: [(&str, &str); 2] = [("boards", REBUILD_BOARDS), ("counters", REBUILD_COUNTERS)];
+const VIEWS: [(&str, &str); 2] =
+    [("boards", rebuild_calls::BOARDS), ("counters", rebuild_calls::COUNTERS)];
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
