@@ -253,7 +253,7 @@ mod tests {
         let half = Sum { count: 5, fen: 600 };
         for (change, handed_out, reason) in [
             (Change { min_fen: Some(501), ..Change::default() }, half, "above max_fen 500"),
-            (Change { ends_at: Some(99), ..Change::default() }, half, "before starts_at 100"),
+            (Change { ends_at: Some(99), ..Change::default() }, half, "not after starts_at 100"),
             (Change { total_count: Some(4), ..Change::default() }, half, "the 5 packets"),
             (Change { total_amount_fen: Some(599), ..Change::default() }, half, "the 600 fen"),
             (Change { min_fen: Some(81), ..Change::default() }, half, "too little for 5"),
