@@ -89,7 +89,7 @@ impl Planner<'_> {
 
     fn add(&mut self, write: &Write, delta: i64, user: Option<&Id>) -> Next {
         if !self.fits(delta) {
-            return Next::GoOn(Step::Overflow);
+            return self.overflow();
         }
         if self.is_large(delta) {
             if self.sums.is_none() {
@@ -120,6 +120,11 @@ impl Planner<'_> {
         Next::GoOn(Step::Draft { at, delta: delta.into() })
     }
 
+    /// No, by the sums as they are. What was taken may turn out to be a conflict, and then it fits.
+    fn overflow(&self) -> Next {
+        if self.plan.drafts.is_empty() { Next::GoOn(Step::Overflow) } else { Next::Wait }
+    }
+
     fn step(&mut self, write: &Write, user: &Id, joins: bool) -> Next {
         if self.moved.contains(user) {
             return Next::Wait;
@@ -130,7 +135,7 @@ impl Planner<'_> {
         }
         let delta = if joins { 1 } else { -1 };
         if !self.fits(delta) {
-            return Next::GoOn(Step::Overflow);
+            return self.overflow();
         }
         self.moved.insert(user.clone());
         let change = Change::Moved { user: user.clone(), n: n + 1 };
@@ -306,6 +311,14 @@ mod tests {
         check(&state(i64::MIN.into()), &[reset()], &[Step::Overflow], &[]);
         let window = State { sums: Some([0, i64::MAX.into(), 0, 0]), ..state(0) };
         check(&window, &[add(1)], &[Step::Overflow], &[]);
+    }
+
+    #[test]
+    fn nothing_is_refused_for_what_may_be_a_conflict() {
+        let user = "counter/user/5:Tlike/5:Tpost/00000000000000000002/21:N00000000000000000002/\
+                    00000000000000000001";
+        // Were the key of the first another's, the second would fit.
+        check(&state(0), &[join("2"), add(i64::MAX)], &[part(0, 1)], &[user]);
     }
 
     #[test]
