@@ -282,6 +282,12 @@ pub fn answer(about: &str, schema: &Value) -> Value {
     json!({ "description": about, "content": { "application/json": { "schema": schema } } })
 }
 
+/// An answer in JSON in the envelope that gifts and operators' calls share.
+pub fn data(about: &str, schema: &Value) -> Value {
+    let fields = json!({ "code": int(0, 0), "message": text(), "data": schema });
+    answer(about, &object(fields, &["code", "message", "data"]))
+}
+
 /// An answer of another media type.
 pub fn answer_in(media: &str, about: &str) -> Value {
     json!({ "description": about, "content": { media: { "schema": text() } } })

@@ -46,10 +46,14 @@ impl Cors {
         let Some(name) = request.headers.get("origin") else { return self.others.as_ref() };
         let fits = |origin: &&Origin| origin.name == "*" || origin.name.as_bytes() == name;
         let Some(origin) = self.origins.iter().find(fits) else { return self.others.as_ref() };
-        let asks_first = request.method == Method::Options
-            && request.headers.get("access-control-request-method").is_some();
-        Some(if asks_first { &origin.preflight } else { &origin.answer })
+        Some(if asks_first(request) { &origin.preflight } else { &origin.answer })
     }
+}
+
+/// Whether a browser asks what it may send; it cannot send credentials with that.
+pub(super) fn asks_first(request: &Request<'_>) -> bool {
+    request.method == Method::Options
+        && request.headers.get("access-control-request-method").is_some()
 }
 
 impl Origin {

@@ -1,10 +1,10 @@
 //! What the operator decided about callers, made ready for loops; replaced whole by a reload.
 
-use super::cors::Cors;
+use super::cors::{self, Cors};
 use super::rate::Rate;
 use super::{forwarded, token};
 use crate::config::{Api, ApiToken};
-use crate::http::{Method, Request};
+use crate::http::Request;
 use crate::limits::RATE_SLOTS;
 use ipnet::IpNet;
 use std::hash::{BuildHasher, RandomState};
@@ -76,11 +76,8 @@ impl Rules {
         if request.path == "/health" || request.path == "/api/v1/health" {
             return Ok(()); // Whoever asks this decides whether others reach us at all.
         }
-        // A browser asks first, and cannot send the token by which it will be counted.
-        let is_preflight = request.method == Method::Options
-            && request.headers.get("access-control-request-method").is_some();
-        if is_preflight {
-            return Ok(());
+        if cors::asks_first(request) {
+            return Ok(()); // The token by which it is counted comes with what follows.
         }
         let authorization = request.headers.get("authorization");
         let Some((index, token)) = self.token(authorization) else {

@@ -1,6 +1,6 @@
 //! The calls by which an operator has a view in Redis made anew; only a process of a cluster has them.
 
-use crate::openapi::{COMMON, Part, answer, int, object, text};
+use crate::openapi::{COMMON, Part, data, int, object};
 use serde_json::{Value, json};
 
 /// Where boards are.
@@ -14,11 +14,9 @@ pub(super) fn part() -> Part {
     let count = int(0, i64::MAX);
     let state = json!({ "read": count, "of": count, "finished": count });
     let state = object(state, &["read", "of", "finished"]);
-    let envelope = json!({ "code": int(0, 0), "message": text(), "data": state });
-    let envelope = object(envelope, &["code", "message", "data"]);
     let about = "Batches of the journal that are read, and are to be, 0 while no rebuild is under \
                  way; and how many rebuilds this process has finished.";
-    let state = answer(about, &envelope);
+    let state = data(about, &state);
     let call = |summary: String| json!({ "summary": summary, "responses": { "200": state } });
     let calls = |what: &str| -> Value {
         json!({

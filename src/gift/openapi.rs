@@ -3,7 +3,7 @@
 use super::decode::{AROUND_MAX, OFFSET_MAX, PAGE_NUM_MAX, TOP_NUM_MAX};
 use super::{REASON_BYTES, WORTH};
 use crate::openapi::{
-    COMMON, Part, answer, answer_in, any_int, body, error, idempotency_key, int, list, named,
+    COMMON, Part, answer, answer_in, any_int, body, data, error, idempotency_key, int, list, named,
     not_modified, object, query, request_id, required_query, text, word,
 };
 use serde_json::{Value, json};
@@ -217,12 +217,6 @@ fn schemas() -> Value {
         "FanPlace": ranked("audience_id"),
         "Standing": object(standing, &of_standing),
     })
-}
-
-/// The envelope of a call that has data.
-fn data(about: &str, schema: &Value) -> Value {
-    let fields = json!({ "code": int(0, 0), "message": text(), "data": schema });
-    answer(about, &object(fields, &["code", "message", "data"]))
 }
 
 /// The same, of a write that may be a replay.

@@ -2,8 +2,7 @@
 
 use super::REASON_BYTES;
 use crate::openapi::{
-    COMMON, Part, answer, any_int, body, error, idempotency_key, int, named, object, request_id,
-    text,
+    COMMON, Part, any_int, body, data, error, idempotency_key, named, object, request_id,
 };
 use serde_json::json;
 
@@ -17,8 +16,6 @@ pub fn part() -> Part {
     let fields = json!({ "trade_id": named("Id"), "reason": reason, "request_id": request_id() });
     let done = json!({ "trade_id": any_int(), "holding": object(json!({}), &[]) });
     let done = object(done, &["trade_id", "holding"]);
-    let envelope = json!({ "code": int(0, 0), "message": text(), "data": done });
-    let envelope = object(envelope, &["code", "message", "data"]);
     Part {
         tag: "trade",
         about: "The trading room; all but this goes over TLV.",
@@ -32,7 +29,7 @@ pub fn part() -> Part {
             "parameters": [idempotency_key()],
             "requestBody": body(&object(fields, &["trade_id", "reason"])),
             "responses": {
-                "200": answer("The holding after it.", &envelope),
+                "200": data("The holding after it.", &done),
                 "404": error("There is no such trade.", COMMON),
                 "409": error("Later trades make it impossible, or the key named another.", COMMON),
             },
